@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct Tocsin: AsyncParsableCommand {
+    mutating func run() async throws {}
+}
