@@ -32,6 +32,9 @@ let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
+// Narrows the test bundle while working on one part: `TOCSIN_TESTS=TocsinDeliveryTests swift test`.
+let chosenTests = Context.environment["TOCSIN_TESTS"].map { $0.split(separator: ",").map(String.init) }
+
 // Core first: each layer may import only what stands above it in this list.
 let pureTargets: [Target] = [
     layer("TocsinJSON"),
@@ -117,5 +120,6 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: coreOnly ? [] : [.executable(name: "tocsin", targets: ["tocsin"])],
     dependencies: coreOnly ? [] : packages,
-    targets: coreOnly ? pureTargets : pureTargets + serverTargets
+    targets: (coreOnly ? pureTargets : pureTargets + serverTargets)
+        .filter { $0.type != .test || chosenTests?.contains($0.name) ?? true }
 )
