@@ -1,0 +1,139 @@
+import TocsinJSON
+
+/// What an event says, before it has a place in the log.
+///
+/// Each case has exactly one encoder, `write(_:)` of its payload; the order of members is the documents' (decisions §8).
+package enum EventBody: Hashable, Sendable {
+    case armingStateChanged(ArmingStateChanged)
+    case partitionArmed(PartitionArmed)
+    case partitionDisarmed(PartitionDisarmed)
+    case armingFailed(ArmingFailed)
+    case alarmCreated(AlarmCreated)
+    case syncOverdue(SyncOverdue)
+    case endpointDisabled(EndpointNotice)
+    case endpointFailing(EndpointNotice)
+    case testPing(TestPing)
+
+    package var type: EventType {
+        switch self {
+        case .armingStateChanged: .armingStateChanged
+        case .partitionArmed: .partitionArmed
+        case .partitionDisarmed: .partitionDisarmed
+        case .armingFailed: .armingFailed
+        case .alarmCreated: .alarmCreated
+        case .syncOverdue: .syncOverdue
+        case .endpointDisabled: .endpointDisabled
+        case .endpointFailing: .endpointFailing
+        case .testPing: .testPing
+        }
+    }
+}
+
+/// A partition's phase changed (the arming document's flat form).
+package struct ArmingStateChanged: Hashable, Sendable {
+    package var siteID: SiteID
+    package var partitionID: PartitionID
+    package var newState: String
+    package var previousState: String
+    /// When it happened: on a partner's site the partner's word.
+    package var timestamp: Instant
+    package var triggeredBy: String
+    package var source: Source
+}
+
+package struct PartitionArmed: Hashable, Sendable {
+    package var partitionID: PartitionID
+    package var siteID: SiteID
+    package var mode: String
+    package var by: String
+}
+
+package struct PartitionDisarmed: Hashable, Sendable {
+    package var partitionID: PartitionID
+    package var siteID: SiteID
+    package var by: String
+    package var operatorID: String?
+}
+
+/// One reason why a partition could not be armed, in words that a person can act on (design, arm failure reasons).
+package struct ArmFailureReason: Hashable, Sendable {
+    package var code: String
+    package var zoneNumber: Int?
+    package var zoneName: String?
+    package var message: String
+    package var remedy: String
+}
+
+package struct ArmingFailed: Hashable, Sendable {
+    package var siteID: SiteID
+    package var partitionID: PartitionID
+    package var mode: String?
+    package var message: String
+    package var reasons: [ArmFailureReason]
+    package var by: Attribution
+}
+
+package struct AlarmCreated: Hashable, Sendable {
+    /// The alarm's number in its dealer; known only when the commit has given it.
+    package var alarm: AlarmReference
+    package var siteID: SiteID
+    package var deviceID: DeviceID?
+    package var priority: AlarmPriority
+    package var trigger: String
+    package var location: String?
+    package var snapshotURL: String?
+
+    package init(
+        alarm: AlarmReference,
+        siteID: SiteID,
+        deviceID: DeviceID? = nil,
+        priority: AlarmPriority,
+        trigger: String,
+        location: String?,
+        snapshotURL: String? = nil
+    ) {
+        self.alarm = alarm
+        self.siteID = siteID
+        self.deviceID = deviceID
+        self.priority = priority
+        self.trigger = trigger
+        self.location = location
+        self.snapshotURL = snapshotURL
+    }
+}
+
+/// A partner announced an arming and never told its outcome (decisions §4).
+package struct SyncOverdue: Hashable, Sendable {
+    package var siteID: SiteID
+    package var partitionID: PartitionID
+    package var state: String
+    package var since: Instant
+    package var message: String
+}
+
+/// An endpoint fails, or was disabled; told to the same app's other endpoints.
+package struct EndpointNotice: Hashable, Sendable {
+    package var endpointID: EndpointID
+    package var url: String
+    package var reason: String
+    package var message: String
+    package var failingSince: Instant?
+
+    package init(endpointID: EndpointID, url: String, reason: String, message: String, failingSince: Instant?) {
+        self.endpointID = endpointID
+        self.url = url
+        self.reason = reason
+        self.message = message
+        self.failingSince = failingSince
+    }
+}
+
+package struct TestPing: Hashable, Sendable {
+    package var endpointID: EndpointID
+    package var message: String
+
+    package init(endpointID: EndpointID, message: String) {
+        self.endpointID = endpointID
+        self.message = message
+    }
+}

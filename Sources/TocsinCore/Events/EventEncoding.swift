@@ -1,0 +1,164 @@
+import TocsinJSON
+
+/// The place that the commit gives to an event: what its body cannot know before.
+package struct EventPlace: Sendable {
+    package var id: EventID
+    /// The event's number in its dealer's log, from 1, without gaps.
+    package var sequence: Int64
+    /// When it was committed.
+    package var createdAt: Instant
+    /// The numbers given to the alarms that the same decision creates, in their order.
+    package var newAlarms: [AlarmNumber]
+
+    package init(id: EventID, sequence: Int64, createdAt: Instant, newAlarms: [AlarmNumber] = []) {
+        self.id = id
+        self.sequence = sequence
+        self.createdAt = createdAt
+        self.newAlarms = newAlarms
+    }
+}
+
+extension EventBody {
+    /// The bytes that every reader and receiver gets, made once.
+    package func encoded(at place: EventPlace) -> [UInt8] {
+        var writer = JSONWriter(reserving: 384)
+        switch self {
+        case .armingStateChanged(let body): body.write(to: &writer, place)
+        case .partitionArmed(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .partitionDisarmed(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .armingFailed(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .alarmCreated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .syncOverdue(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .endpointDisabled(let body), .endpointFailing(let body):
+            writer.envelope(type, place) { body.write(to: &$0) }
+        case .testPing(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        }
+        return writer.bytes
+    }
+}
+
+extension JSONWriter {
+    /// The catalogue's envelope: `id`, `type`, `created_at`, `data`.
+    fileprivate mutating func envelope(
+        _ type: EventType,
+        _ place: EventPlace,
+        data: (inout JSONWriter) -> Void
+    ) {
+        object { writer in
+            writer.member("id", place.id.text)
+            writer.member("type", type.rawValue)
+            writer.member("created_at", place.createdAt.rfc3339Seconds)
+            writer.name("data")
+            writer.object(data)
+        }
+    }
+}
+
+extension ArmingStateChanged {
+    /// Flat, with the arming document's members first and in its order; `id`, `partition_id`, `sequence` are ours.
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.object { writer in
+            writer.member("event_type", EventType.armingStateChanged.rawValue)
+            writer.member("site_id", siteID.text)
+            writer.member("new_state", newState)
+            writer.member("previous_state", previousState)
+            writer.member("timestamp", timestamp.rfc3339Seconds)
+            writer.member("triggered_by", triggeredBy)
+            writer.member("source", source.rawValue)
+            writer.member("id", place.id.text)
+            writer.member("partition_id", partitionID.text)
+            writer.member("sequence", place.sequence)
+        }
+    }
+}
+
+extension PartitionArmed {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("partition_id", partitionID.text)
+        writer.member("site_id", siteID.text)
+        writer.member("mode", mode)
+        writer.member("by", by)
+    }
+}
+
+extension PartitionDisarmed {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("partition_id", partitionID.text)
+        writer.member("site_id", siteID.text)
+        writer.member("by", by)
+        writer.member("operator_id", ifPresent: operatorID)
+    }
+}
+
+extension ArmFailureReason {
+    package func write(to writer: inout JSONWriter) {
+        writer.member("code", code)
+        if let zoneNumber { writer.member("zone_number", zoneNumber) }
+        writer.member("zone_name", ifPresent: zoneName)
+        writer.member("message", message)
+        writer.member("remedy", remedy)
+    }
+}
+
+extension ArmingFailed {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.member("mode", ifPresent: mode)
+        writer.member("message", message)
+        writer.name("reasons")
+        writer.array { writer in
+            for reason in reasons { writer.object { reason.write(to: &$0) } }
+        }
+        writer.name("by")
+        writer.object { by.write(to: &$0) }
+    }
+}
+
+extension Attribution {
+    /// The members of `by`: `user_id`, `name`, `method` (decisions §5).
+    package func write(to writer: inout JSONWriter) {
+        writer.member("user_id", ifPresent: userID)
+        writer.member("name", ifPresent: name)
+        writer.member("method", source.rawValue)
+    }
+}
+
+extension AlarmCreated {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", alarm.number(among: place.newAlarms).description)
+        writer.member("site_id", siteID.text)
+        writer.member("device_id", ifPresent: deviceID?.text)
+        writer.member("priority", priority.rawValue)
+        writer.member("trigger", trigger)
+        writer.member("location", ifPresent: location)
+        writer.member("snapshot_url", ifPresent: snapshotURL)
+    }
+}
+
+extension SyncOverdue {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.member("state", state)
+        writer.member("since", since.rfc3339Seconds)
+        writer.member("message", message)
+    }
+}
+
+extension EndpointNotice {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("endpoint_id", endpointID.text)
+        writer.member("url", url)
+        writer.member("reason", reason)
+        writer.member("message", message)
+        writer.member("failing_since", ifPresent: failingSince?.rfc3339Seconds)
+    }
+}
+
+extension TestPing {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("endpoint_id", endpointID.text)
+        writer.member("message", message)
+    }
+}

@@ -1,0 +1,72 @@
+import Crypto
+import Foundation
+
+/// Seals what must not be readable from the ledger alone, and hashes what must not be readable at all.
+///
+/// One key of 32 bytes, kept outside the ledger; keys for each purpose are derived from it.
+package struct Vault: Sendable {
+    package static let keyLength = 32
+
+    private let sealing: SymmetricKey
+    private let hashing: SymmetricKey
+    private let checking: SymmetricKey
+
+    /// Takes the key's 32 bytes; the caller has checked their number.
+    package init(key: [UInt8]) {
+        let root = SymmetricKey(data: key)
+        func derived(_ purpose: String) -> SymmetricKey {
+            HKDF<SHA256>.deriveKey(inputKeyMaterial: root, info: Data(purpose.utf8), outputByteCount: 32)
+        }
+        sealing = derived("tocsin sealing 1")
+        hashing = derived("tocsin hashing 1")
+        checking = derived("tocsin checking 1")
+    }
+
+    /// Encrypts and authenticates; `context` must be given again to open (it ties a sealed value to its place).
+    package func seal(_ plain: some Collection<UInt8>, context: String) throws(VaultError) -> [UInt8] {
+        do {
+            let box = try ChaChaPoly.seal(Array(plain), using: sealing, authenticating: Data(context.utf8))
+            return Array(box.combined)
+        } catch {
+            throw VaultError(reason: "sealing failed: \(error)")
+        }
+    }
+
+    /// Opens what ``seal(_:context:)`` made with the same context and key.
+    package func open(_ sealed: [UInt8], context: String) throws(VaultError) -> [UInt8] {
+        do {
+            let box = try ChaChaPoly.SealedBox(combined: sealed)
+            return Array(try ChaChaPoly.open(box, using: sealing, authenticating: Data(context.utf8)))
+        } catch {
+            throw VaultError(reason: "a sealed value cannot be opened with this key")
+        }
+    }
+
+    /// A keyed hash: equal inputs give equal hashes, and without the key nothing can be tried against them.
+    package func keyedHash(_ bytes: some Collection<UInt8>, context: String) -> [UInt8] {
+        var hmac = HMAC<SHA256>(key: hashing)
+        hmac.update(data: Array(context.utf8))
+        hmac.update(data: [0])
+        hmac.update(data: Array(bytes))
+        return Array(hmac.finalize())
+    }
+
+    /// What the ledger keeps to notice a wrong key before anything is sealed with it.
+    package var checkValue: [UInt8] {
+        Array(HMAC<SHA256>.authenticationCode(for: Data("tocsin".utf8), using: checking))
+    }
+}
+
+/// A value could not be sealed or opened.
+package struct VaultError: Error, Sendable, CustomStringConvertible {
+    package var reason: String
+    package var description: String { reason }
+}
+
+/// Hashes of credentials with enough entropy of their own (keys, tokens): plain SHA-256 suffices.
+package func credentialHash(_ credential: String) -> String {
+    SHA256.hash(data: Data(credential.utf8)).map { byte in
+        let digits = String(byte, radix: 16)
+        return byte < 16 ? "0" + digits : digits
+    }.joined()
+}

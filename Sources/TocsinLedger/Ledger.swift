@@ -1,0 +1,245 @@
+import TocsinCore
+
+/// Where everything that must not be lost is kept; one instance has one data directory or database.
+///
+/// The port names verbs, not SQL: an adapter per database implements them, and one conformance suite runs over all.
+/// Nothing above an adapter may know which it is.
+package protocol Ledger: Sendable {
+    /// Commits decisions, each whole or not at all, all of them with one durable write.
+    ///
+    /// - Parameter decisions: At most one per site.
+    /// - Returns: One outcome per decision, in the same order.
+    /// - Throws: When nothing at all was committed.
+    func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome]
+
+    /// Records what became of deliveries; like ``commit(_:)``, shares its durable write with whatever else is waiting.
+    func record(_ batch: DeliveryBatch) async throws(LedgerError)
+
+    /// Loads what the arming machine needs of these sites; a site that does not exist is missing in the answer.
+    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord]
+
+    /// Runs `body` in one transaction that is durable when this returns; if it throws, nothing of it is kept.
+    ///
+    /// The body may run more than once and must have no effect but through its transaction.
+    func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T
+
+    /// Runs `body` over one consistent state.
+    func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T
+
+    /// Copies the whole ledger into a new file while it is in use.
+    func backup(to path: String) async throws(LedgerError)
+
+    /// Closes the ledger after the last write has become durable.
+    func close() async throws(LedgerError)
+}
+
+/// What went wrong with the ledger itself.
+package struct LedgerError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// No space is left; nothing was committed, and later commits may succeed.
+        case full
+        /// The ledger could not be read or written just now; nothing was committed.
+        case unavailable
+        /// Another process holds the ledger.
+        case locked
+        /// The file is damaged or is not a ledger.
+        case corrupt
+        /// The ledger was written by a newer program.
+        case newerSchema
+        /// A unique name or number is taken already; `subject` says which.
+        case duplicate
+        /// A page cursor or another argument that the ledger cannot use.
+        case invalid
+    }
+
+    package var code: Code
+    package var message: String
+    /// What exactly is taken, for `duplicate`: a field's name.
+    package var subject: String?
+
+    package init(_ code: Code, _ message: String, subject: String? = nil) {
+        self.code = code
+        self.message = message
+        self.subject = subject
+    }
+
+    package var description: String { "\(code.rawValue): \(message)" }
+}
+
+/// A site as the engine holds it: configuration, arming state, and the version that the next commit must name.
+package struct SiteRecord: Hashable, Sendable {
+    package var configuration: SiteConfiguration
+    package var state: SiteState
+    /// +1 with every stored change of the site's state or configuration.
+    package var version: Int64
+
+    package init(configuration: SiteConfiguration, state: SiteState, version: Int64) {
+        self.configuration = configuration
+        self.state = state
+        self.version = version
+    }
+}
+
+/// What follows from one command on a site: stored in one transaction or not at all.
+package struct Decision: Sendable {
+    package var siteID: SiteID
+    package var dealerID: DealerID
+    package var partnerID: PartnerID?
+    /// The version that was decided on.
+    package var baseVersion: Int64
+    /// The new state; none where only the audit log gets an entry.
+    package var newState: SiteState?
+    package var at: Instant
+    package var alarms: [AlarmDraft]
+    package var events: [EventDraft]
+    package var audit: [AuditEntry]
+    package var marks: [ScorecardMark]
+    /// The partner's own ids of the reports: seen before on the site within 7 days, the decision is not committed.
+    package var reportIDs: [String]
+    package var idempotency: [IdempotencyRecord]
+
+    package init(
+        siteID: SiteID,
+        dealerID: DealerID,
+        partnerID: PartnerID?,
+        baseVersion: Int64,
+        newState: SiteState?,
+        at: Instant,
+        alarms: [AlarmDraft] = [],
+        events: [EventDraft] = [],
+        audit: [AuditEntry] = [],
+        marks: [ScorecardMark] = [],
+        reportIDs: [String] = [],
+        idempotency: [IdempotencyRecord] = []
+    ) {
+        self.siteID = siteID
+        self.dealerID = dealerID
+        self.partnerID = partnerID
+        self.baseVersion = baseVersion
+        self.newState = newState
+        self.at = at
+        self.alarms = alarms
+        self.events = events
+        self.audit = audit
+        self.marks = marks
+        self.reportIDs = reportIDs
+        self.idempotency = idempotency
+    }
+
+    /// How long a partner's report id is remembered (decisions §4).
+    package static let reportIDLifetime: Duration = .seconds(7 * 86_400)
+}
+
+/// What became of a decision.
+package enum CommitOutcome: Sendable {
+    /// It is durable; these are its events, with their places in the log.
+    case committed(events: [LoggedEvent], version: Int64)
+    /// The site has changed since, or is gone: load it and decide again.
+    case conflict
+    /// One of its report ids was seen on this site within 7 days; nothing was stored.
+    case knownReport(id: String)
+    /// One of its idempotency keys is stored already; nothing was stored.
+    case knownKey(IdempotencyRecord)
+}
+
+/// An event in its place in a dealer's log.
+package struct LoggedEvent: Hashable, Sendable {
+    package var dealerID: DealerID
+    package var sequence: Int64
+    package var id: EventID
+    package var type: EventType
+    package var siteID: SiteID?
+    /// The partner of that site, if it has one: a partner sees its own sites' events only.
+    package var partnerID: PartnerID?
+    package var audience: EventAudience
+    package var createdAt: Instant
+    /// The encoded body: what every reader and receiver gets, byte for byte.
+    package var body: [UInt8]
+
+    package init(
+        dealerID: DealerID,
+        sequence: Int64,
+        id: EventID,
+        type: EventType,
+        siteID: SiteID?,
+        partnerID: PartnerID?,
+        audience: EventAudience,
+        createdAt: Instant,
+        body: [UInt8]
+    ) {
+        self.dealerID = dealerID
+        self.sequence = sequence
+        self.id = id
+        self.type = type
+        self.siteID = siteID
+        self.partnerID = partnerID
+        self.audience = audience
+        self.createdAt = createdAt
+        self.body = body
+    }
+}
+
+/// A stored reply, so that a repeated request has no second effect (decisions §1).
+package struct IdempotencyRecord: Hashable, Sendable {
+    /// Who asked: `app:…`, `partner:…`, `admin:…`; not the credential.
+    package var caller: String
+    package var method: String
+    package var path: String
+    package var key: String
+    /// A keyed hash of the request's bytes.
+    package var payloadHash: [UInt8]
+    package var status: Int
+    /// The reply's body, sealed: it may hold a secret.
+    package var sealedReply: [UInt8]
+    package var createdAt: Instant
+
+    package init(
+        caller: String,
+        method: String,
+        path: String,
+        key: String,
+        payloadHash: [UInt8],
+        status: Int,
+        sealedReply: [UInt8],
+        createdAt: Instant
+    ) {
+        self.caller = caller
+        self.method = method
+        self.path = path
+        self.key = key
+        self.payloadHash = payloadHash
+        self.status = status
+        self.sealedReply = sealedReply
+        self.createdAt = createdAt
+    }
+
+    /// How long a key is remembered (decisions §1).
+    package static let lifetime: Duration = .seconds(86_400)
+}
+
+/// A page of a list: what to ask for.
+package struct PageRequest: Sendable {
+    package static let maximumLimit = 200
+    package static let defaultLimit = 50
+
+    package var limit: Int
+    /// The key of the last item that was seen, in the list's own order.
+    package var after: String?
+
+    package init(limit: Int = PageRequest.defaultLimit, after: String? = nil) {
+        self.limit = limit
+        self.after = after
+    }
+}
+
+/// A page of a list: what came back.
+package struct Page<Item: Sendable>: Sendable {
+    package var items: [Item]
+    /// The key to ask on from; none on the last page.
+    package var next: String?
+
+    package init(items: [Item], next: String?) {
+        self.items = items
+        self.next = next
+    }
+}
