@@ -43,19 +43,32 @@ package struct EntryCountdown: Hashable, Sendable {
     }
 }
 
-/// What the order of a partner's reports is judged by (decisions §4).
+/// What the order of a partner's reports is judged by (decisions §4, §14).
 package struct ReportOrder: Hashable, Sendable {
+    /// More than one partition can meet while a partner's clock is ahead; bounds what a hostile clock can make us keep.
+    package static let rememberedMaximum = 16
+
     /// The timestamp of the last report that was applied.
     package var timestamp: Instant
-    /// Whether that timestamp lay in our future when the report arrived (decisions §14).
+    /// Whether that timestamp lay in our future when the report arrived.
     package var wasAhead: Bool
-    /// Every state that was applied with exactly this timestamp: a repetition is a duplicate.
+    /// The last timestamp that was applied and was not ahead: what is older than that is old by any clock.
+    package var floor: Instant?
+    /// What was applied at that timestamp, and at later ones that turned out to be ahead: a repetition is a duplicate.
     package var applied: [AppliedReport]
 
     package struct AppliedReport: Hashable, Sendable {
+        package var timestamp: Instant
         package var state: ReportedState
         /// The name of a custom mode; none for the fixed states.
         package var customMode: String?
+    }
+
+    package init(timestamp: Instant, wasAhead: Bool, floor: Instant?, applied: [AppliedReport]) {
+        self.timestamp = timestamp
+        self.wasAhead = wasAhead
+        self.floor = floor
+        self.applied = applied
     }
 }
 

@@ -107,22 +107,36 @@ extension ReportOrder {
     fileprivate func write(to writer: inout JSONWriter) {
         writer.member("reported", timestamp.millisecondsSinceEpoch)
         if wasAhead { writer.member("ahead", true) }
+        if let floor { writer.member("floor", floor.millisecondsSinceEpoch) }
         writer.name("applied")
         writer.array { writer in
             for report in applied {
-                writer.string(report.customMode.map { "\(report.state.rawValue):\($0)" } ?? report.state.rawValue)
+                writer.array { writer in
+                    writer.integer(report.timestamp.millisecondsSinceEpoch)
+                    writer.string(report.state.rawValue)
+                    if let mode = report.customMode { writer.string(mode) }
+                }
             }
         }
     }
 
     fileprivate init(_ json: JSONObject) throws {
-        timestamp = try json.instant("reported")
-        wasAhead = json["ahead"]?.bool ?? false
-        applied = (json["applied"]?.array ?? []).compactMap { element in
-            let parts = (element.string ?? "").split(separator: ":", maxSplits: 1)
-            guard let first = parts.first, let state = ReportedState(wire: String(first)) else { return nil }
-            return AppliedReport(state: state, customMode: parts.count > 1 ? String(parts[1]) : nil)
+        let applied = try (json["applied"]?.array ?? []).map { element in
+            guard let parts = element.array, parts.count >= 2, let at = parts[0].integer,
+                let state = parts[1].string.flatMap(ReportedState.init(wire:))
+            else { throw SnapshotError(description: "an applied report of a state cannot be read") }
+            return AppliedReport(
+                timestamp: Instant(millisecondsSinceEpoch: at),
+                state: state,
+                customMode: parts.count > 2 ? parts[2].string : nil
+            )
         }
+        self.init(
+            timestamp: try json.instant("reported"),
+            wasAhead: json["ahead"]?.bool ?? false,
+            floor: json["floor"] == nil ? nil : try json.instant("floor"),
+            applied: applied
+        )
     }
 }
 
