@@ -47,7 +47,10 @@ let serverTargets: [Target] = [
     layer("TocsinLedgerSQLite", ["TocsinLedger", .product(name: "GRDB", package: "GRDB.swift"), logging]),
     layer(
         "TocsinEngine",
-        ["TocsinLedger", crypto("Crypto"), crypto("CryptoExtras"), logging, metrics, lifecycle]
+        [
+            "TocsinLedger", crypto("Crypto"), crypto("CryptoExtras"), logging, metrics, lifecycle,
+            .product(name: "HeapModule", package: "swift-collections"),
+        ]
     ),
     layer(
         "TocsinDelivery",
@@ -100,6 +103,7 @@ let serverTargets: [Target] = [
 // One trait at most per package: SwiftPM hands several to the compiler in random order and rebuilds the package for it.
 let packages: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),

@@ -223,7 +223,11 @@ package struct AuditFilter: Sendable {
 
 package protocol AuditReader {
     /// Newest first.
-    func audit(within reach: Reach, filter: AuditFilter, page: PageRequest) throws -> Page<(id: Int64, entry: AuditEntry)>
+    func audit(
+        within reach: Reach,
+        filter: AuditFilter,
+        page: PageRequest
+    ) throws -> Page<(id: Int64, entry: AuditEntry)>
 }
 
 package protocol AuditWriter {

@@ -8,7 +8,13 @@ struct PartitionStep {
     private(set) var effects: [ArmingEffect] = []
     private(set) var answer: PartitionAnswer
 
-    init(site: SiteConfiguration, partition: Partition, state: PartitionState, report: ArmingReport, receivedAt: Instant) {
+    init(
+        site: SiteConfiguration,
+        partition: Partition,
+        state: PartitionState,
+        report: ArmingReport,
+        receivedAt: Instant
+    ) {
         self.site = site
         self.partition = partition
         self.state = state
@@ -210,7 +216,8 @@ struct PartitionStep {
             ]
         }
         return report.zones.map { zone in
-            let name = zone.name ?? zone.number.flatMap { site.zoneNames[$0] } ?? zone.number.map { "Zone \($0)" } ?? "a zone"
+            let configured = zone.number.flatMap { site.zoneNames[$0] }
+            let name = zone.name ?? configured ?? zone.number.map { "Zone \($0)" } ?? "a zone"
             let place = zone.number.map { "\(name) (zone \($0))" } ?? name
             return ArmFailureReason(
                 code: "zone_open",

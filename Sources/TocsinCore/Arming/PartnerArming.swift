@@ -21,10 +21,12 @@ package struct PartnerArming: Sendable {
         }
     }
 
-    /// What a report came to, with everything that follows; `effects` hold even where the report was refused, because
-    /// a deadline that had passed by then is a fact of its own.
+    /// What a report came to.
     package struct ReportOutcome: Sendable {
         package var answer: Result<[PartitionAnswer], ReportRefusalError>
+        /// What had fallen due before the report arrived; holds even where the report is refused.
+        package var deadlineEffects: [ArmingEffect]
+        /// What follows from the report itself.
         package var effects: [ArmingEffect]
     }
 
@@ -35,18 +37,17 @@ package struct PartnerArming: Sendable {
 
     /// Takes a report; what fell due by `receivedAt` happens first, so that the order of arrival decides (design, time).
     package mutating func report(_ report: ArmingReport, receivedAt: Instant) -> ReportOutcome {
-        var effects = deadlinesReached(by: receivedAt)
-        let targets = configuration.partitions.filter { report.target.covers($0) }
-        if targets.isEmpty {
-            return ReportOutcome(
-                answer: .failure(ReportRefusalError(refusal: .unknownPartition(report.target))),
-                effects: effects
-            )
+        let deadlineEffects = deadlinesReached(by: receivedAt)
+        func refused(_ refusal: ReportRefusal) -> ReportOutcome {
+            let error = ReportRefusalError(refusal: refusal)
+            return ReportOutcome(answer: .failure(error), deadlineEffects: deadlineEffects, effects: [])
         }
+        let targets = configuration.partitions.filter { report.target.covers($0) }
+        if targets.isEmpty { return refused(.unknownPartition(report.target)) }
         // Worked on a copy: one partition that refuses refuses all (decisions §4).
         var changed = state
         var answers: [PartitionAnswer] = []
-        var reportEffects: [ArmingEffect] = []
+        var effects: [ArmingEffect] = []
         for partition in targets {
             var step = PartitionStep(
                 site: configuration,
@@ -55,17 +56,14 @@ package struct PartnerArming: Sendable {
                 report: report,
                 receivedAt: receivedAt
             )
-            if let refusal = step.run() {
-                return ReportOutcome(answer: .failure(ReportRefusalError(refusal: refusal)), effects: effects)
-            }
+            if let refusal = step.run() { return refused(refusal) }
             changed.partitions[partition.id] = step.state
             answers.append(step.answer)
-            reportEffects += step.effects
+            effects += step.effects
         }
         state = changed
-        effects += reportEffects
         effects += marks(for: report, receivedAt: receivedAt, answers: answers).map(ArmingEffect.mark)
-        return ReportOutcome(answer: .success(answers), effects: effects)
+        return ReportOutcome(answer: .success(answers), deadlineEffects: deadlineEffects, effects: effects)
     }
 
     /// What a repetition of a known report is answered with: the state as it is, `duplicate` for each partition.
@@ -132,7 +130,7 @@ extension Partition {
     fileprivate func expects(delay: Int, of report: ArmingReport) -> Bool {
         switch report.state {
         case .armingInProgress:
-            if let mode = report.mode { exitDelaySeconds.seconds(for: mode) == delay } else { exitDelaySeconds.all.contains(delay) }
+            report.mode.map { exitDelaySeconds.seconds(for: $0) == delay } ?? exitDelaySeconds.all.contains(delay)
         case .entryDelay: entryDelaySeconds == delay
         case .disarmed, .armedAway, .armedStay, .armedNight, .armedCustom, .armFailure: true
         }
@@ -141,10 +139,14 @@ extension Partition {
 
 extension PartitionState {
     /// Ends what ends at `due`: the alarm countdown, or the wait for an outcome.
-    fileprivate mutating func deadlineReached(_ due: Instant, in partition: Partition, of site: Site) -> [ArmingEffect] {
+    fileprivate mutating func deadlineReached(
+        _ due: Instant,
+        in partition: Partition,
+        of site: Site
+    ) -> [ArmingEffect] {
         if countdown?.deadline == due { return countdownEnded(due, in: partition, of: site) }
         overdueAt = nil
-        let message = "\(partition.name) has been arming since \(since.rfc3339Seconds) and its outcome was never reported"
+        let message = "\(partition.name) is arming since \(since.rfc3339Seconds) and its outcome was never reported"
         return [
             .event(
                 partition: partition.id,

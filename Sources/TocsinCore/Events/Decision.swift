@@ -30,7 +30,7 @@ package struct AuditEntry: Hashable, Sendable {
     package var dealerID: DealerID?
     package var siteID: SiteID?
     package var actor: Actor
-    /// What was done, as `noun.verb`: `arming.report`, `endpoint.create`, …
+    /// What was done, as noun and verb, for example `arming.report`.
     package var action: String
     /// What it was done to, by id.
     package var target: String?
@@ -38,7 +38,7 @@ package struct AuditEntry: Hashable, Sendable {
     package var result: String
     /// Why, in words that a person can read (I22).
     package var explanation: String
-    /// What set it off: `report`, `request`, `deadline`, …
+    /// What set it off, for example `report`, `request` or `deadline`.
     package var cause: String
     package var requestID: String?
     /// The caller's own `x-partner-trace-id`.
