@@ -1,0 +1,235 @@
+import Logging
+import Metrics
+import ServiceLifecycle
+import TocsinCore
+import TocsinLedger
+
+/// Hears of events as soon as they are durable.
+package protocol EventSink: Sendable {
+    /// Called after the commit, in log order per dealer; must return at once.
+    func published(_ events: [LoggedEvent])
+}
+
+/// Decides every command on a site, one site at a time, and commits many sites' decisions together.
+///
+/// Commands gather in an inbox while a durable write is under way; the next write takes them all. So a busy minute
+/// costs hardly more writes than a quiet one, and commands of one site have a total order.
+package final class SiteEngine: Service {
+    /// More waiting commands than any closing time brings; beyond it callers are told to come back (503).
+    package static let inboxCapacity = 200_000
+    /// Sites decided in one commit: enough to share a durable write, few enough to bound the wait behind it.
+    package static let sitesPerCommit = 512
+    /// A commit that loses this often to other writers has met something else than bad luck.
+    package static let attemptsMaximum = 20
+    /// A site takes about 1 KiB in memory.
+    package static let cachedSites = 400_000
+
+    private let ledger: any Ledger
+    private let clock: any WallClock
+    private let tools: DecisionTools
+    private let sinks: [any EventSink]
+    private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
+    private let logger: Logger
+    private let reportToApplied = Timer(label: "tocsin_report_to_applied_seconds")
+    private let batchSize = Recorder(label: "tocsin_commit_batch_sites")
+    /// Wakes sites whose countdowns and watchdogs run out.
+    package let deadlines: DeadlineTimer
+
+    package init(
+        ledger: any Ledger,
+        clock: any WallClock,
+        randomness: any Randomness,
+        vault: Vault,
+        sinks: [any EventSink],
+        logger: Logger
+    ) {
+        self.ledger = ledger
+        self.clock = clock
+        self.tools = DecisionTools(randomness: randomness, vault: vault)
+        self.sinks = sinks
+        self.logger = logger
+        let inbox = inbox
+        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now in
+            inbox.put(SiteCommand(siteID: site, receivedAt: now, kind: .deadline))
+        }
+    }
+
+    /// Decides and commits a report; returns when its outcome is durable.
+    ///
+    /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same report again.
+    package func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult {
+        let result = await withCheckedContinuation { continuation in
+            let waiting = SiteCommand(
+                siteID: command.siteID,
+                receivedAt: command.receivedAt,
+                kind: .report(command, continuation)
+            )
+            if !inbox.put(waiting) {
+                let error = LedgerError(.unavailable, "the server is stopping or overloaded")
+                continuation.resume(returning: .failure(error))
+            }
+        }
+        return try result.get()
+    }
+
+    /// Runs until graceful shutdown; what was taken in by then is finished first.
+    package func run() async throws {
+        await withGracefulShutdownHandler {
+            var cache = SiteCache(capacity: Self.cachedSites)
+            while let commands = await inbox.next() { await process(commands, &cache) }
+        } onGracefulShutdown: {
+            self.inbox.close()
+        }
+    }
+
+    // MARK: Batches
+
+    private func process(_ commands: [SiteCommand], _ cache: inout SiteCache) async {
+        var works: [SiteWork] = []
+        var grouped: [SiteID: [SiteCommand]] = [:]
+        var order: [SiteID] = []
+        for command in commands {
+            if grouped[command.siteID] == nil { order.append(command.siteID) }
+            grouped[command.siteID, default: []].append(command)
+        }
+        works.reserveCapacity(order.count)
+        for site in order { works.append(SiteWork(siteID: site, commands: grouped[site] ?? [])) }
+        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
+            await process(Array(works[start..<min(start + Self.sitesPerCommit, works.count)]), &cache)
+        }
+    }
+
+    private func process(_ works: [SiteWork], _ cache: inout SiteCache) async {
+        var waiting = works
+        for _ in 0..<Self.attemptsMaximum where !waiting.isEmpty {
+            do {
+                waiting = try await attempt(waiting, &cache)
+            } catch {
+                fail(waiting, with: error)
+                return
+            }
+        }
+        if !waiting.isEmpty {
+            fail(waiting, with: LedgerError(.unavailable, "the site kept changing underneath the command"))
+        }
+    }
+
+    /// Decides and commits once; returns the work that must be decided again.
+    private func attempt(_ works: [SiteWork], _ cache: inout SiteCache) async throws(LedgerError) -> [SiteWork] {
+        let records = try await load(works, &cache)
+        let now = clock.now
+        var plans: [(work: SiteWork, plan: Plan)] = []
+        for work in works {
+            guard let record = records[work.siteID] else {
+                settleMissing(work)
+                continue
+            }
+            do {
+                let plan = try work.decide(on: record, at: now, tools: tools)
+                if plan.isEmpty { settle(plan.settlements) } else { plans.append((work, plan)) }
+            } catch {
+                throw LedgerError(.unavailable, error.reason)
+            }
+        }
+        if plans.isEmpty { return [] }
+        let outcomes = try await ledger.commit(plans.map(\.plan.decision))
+        batchSize.record(plans.count)
+        return conclude(plans, outcomes, &cache)
+    }
+
+    private func load(
+        _ works: [SiteWork],
+        _ cache: inout SiteCache
+    ) async throws(LedgerError) -> [SiteID: SiteRecord] {
+        var records: [SiteID: SiteRecord] = [:]
+        var missing: [SiteID] = []
+        for work in works {
+            if let record = cache.find(work.siteID) {
+                records[work.siteID] = record
+            } else {
+                missing.append(work.siteID)
+            }
+        }
+        if missing.isEmpty { return records }
+        for (id, record) in try await ledger.load(missing) {
+            cache.store(record, for: id)
+            records[id] = record
+        }
+        return records
+    }
+
+    private func conclude(
+        _ plans: [(work: SiteWork, plan: Plan)],
+        _ outcomes: [CommitOutcome],
+        _ cache: inout SiteCache
+    ) -> [SiteWork] {
+        var again: [SiteWork] = []
+        var published: [LoggedEvent] = []
+        var settled: [SiteWork.Settlement] = []
+        for ((work, plan), outcome) in zip(plans, outcomes) {
+            var work = work
+            switch outcome {
+            case .committed(let events, let version):
+                if let state = plan.decision.newState {
+                    let configuration = plan.record.configuration
+                    cache.store(
+                        SiteRecord(configuration: configuration, state: state, version: version),
+                        for: work.siteID
+                    )
+                    if let due = state.nextDeadline, due != plan.record.state.nextDeadline {
+                        deadlines.schedule(work.siteID, at: due)
+                    }
+                }
+                published += events
+                settled += plan.settlements
+            case .conflict:
+                cache.forget(work.siteID)
+                again.append(work)
+            case .knownReport(let id):
+                work.learn(knownReport: id)
+                again.append(work)
+            case .knownKey(let record):
+                work.learn(knownKey: record)
+                again.append(work)
+            }
+        }
+        if !published.isEmpty { for sink in sinks { sink.published(published) } }
+        settle(settled)
+        return again
+    }
+
+    // MARK: Answers
+
+    private func settle(_ settlements: [SiteWork.Settlement]) {
+        let now = clock.now
+        for settlement in settlements {
+            guard case .report(let command, let continuation) = settlement.command.kind, let result = settlement.result
+            else { continue }
+            reportToApplied.recordMilliseconds((now - command.receivedAt).milliseconds)
+            continuation.resume(returning: .success(result))
+        }
+    }
+
+    private func settleMissing(_ work: SiteWork) {
+        for command in work.commands {
+            if case .report(_, let continuation) = command.kind {
+                continuation.resume(returning: .success(.unknownSite))
+            }
+        }
+    }
+
+    private func fail(_ works: [SiteWork], with error: LedgerError) {
+        logger.error(
+            "commands failed, nothing was committed",
+            metadata: ["ledger.error": "\(error)", "commands": "\(works.reduce(0) { $0 + $1.commands.count })"]
+        )
+        let now = clock.now
+        for command in works.flatMap(\.commands) {
+            switch command.kind {
+            case .report(_, let continuation): continuation.resume(returning: .failure(error))
+            // A deadline is never given up: it is tried again until the ledger takes it.
+            case .deadline: deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
+            }
+        }
+    }
+}
