@@ -55,7 +55,8 @@ let serverTargets: [Target] = [
     layer(
         "TocsinDelivery",
         [
-            "TocsinEngine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOConcurrencyHelpers"), tls,
+            "TocsinEngine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOTLS"),
+            nio("NIOConcurrencyHelpers"), tls,
             crypto("Crypto"), logging, metrics, lifecycle,
         ]
     ),
@@ -89,7 +90,10 @@ let serverTargets: [Target] = [
     tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine"]),
     tests(
         "TocsinDeliveryTests",
-        ["TocsinTestSupport", "TocsinDelivery", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOEmbedded")]
+        [
+            "TocsinTestSupport", "TocsinDelivery", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOEmbedded"),
+            nio("NIOConcurrencyHelpers"), tls, logging,
+        ]
     ),
     tests(
         "TocsinServerTests",
@@ -112,7 +116,11 @@ let packages: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["ConfigurationSupport"]),
+    .package(
+        url: "https://github.com/hummingbird-project/hummingbird",
+        from: "2.28.1",
+        traits: ["ConfigurationSupport"]
+    ),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),

@@ -1,0 +1,90 @@
+import NIOCore
+
+/// One attempt under way; confined to the event loop of its shard.
+final class Attempt: Aged {
+    /// Where an attempt stands, which is what a timeout has to tell.
+    enum Phase {
+        case resolving
+        case connecting
+        case handshaking
+        case waiting
+        case reading
+
+        var sentence: String {
+            switch self {
+            case .resolving: "The host name did not resolve in time."
+            case .connecting: "The receiver did not accept a connection in time."
+            case .handshaking: "The TLS handshake did not end in time."
+            case .waiting: "The receiver did not answer in time."
+            case .reading: "The receiver's answer did not end in time."
+            }
+        }
+    }
+
+    let url: EndpointURL
+    let bytes: ByteBuffer
+    let started: NIODeadline
+    let deadline: NIODeadline
+    private let continuation: CheckedContinuation<WebhookOutcome, Never>
+
+    var phase = Phase.resolving
+    /// When the present phase began.
+    var phaseStarted: NIODeadline
+    var outcome = WebhookOutcome()
+    var connection: Connection?
+    /// Checked addresses that have not been tried.
+    var addresses: ArraySlice<IPAddress> = []
+    /// Set once the one retry after a stale connection is used up.
+    var isRetry = false
+    private(set) var isOver = false
+
+    var older: Attempt?
+    var newer: Attempt?
+
+    init(
+        url: EndpointURL,
+        bytes: ByteBuffer,
+        started: NIODeadline,
+        deadline: NIODeadline,
+        continuation: CheckedContinuation<WebhookOutcome, Never>
+    ) {
+        self.url = url
+        self.bytes = bytes
+        self.started = started
+        self.phaseStarted = started
+        self.deadline = deadline
+        self.continuation = continuation
+    }
+
+    func enter(_ next: Phase, at now: NIODeadline) {
+        phase = next
+        phaseStarted = now
+    }
+
+    func wrote(at now: NIODeadline) {
+        outcome.timing.wroteAt = Duration(now - started)
+        enter(.waiting, at: now)
+    }
+
+    func received(at now: NIODeadline) {
+        guard case .waiting = phase else { return }
+        outcome.timing.firstByte = Duration(now - phaseStarted)
+        enter(.reading, at: now)
+    }
+
+    /// Keeps what is known of the response, be it whole or not.
+    func take(_ parser: ResponseParser) {
+        guard let head = parser.head else { return }
+        outcome.status = head.status
+        outcome.retryAfter = head.retryAfter
+        outcome.contentType = head.contentType
+        outcome.body = parser.body
+    }
+
+    func resume(failure: WebhookFailure?) {
+        isOver = true
+        outcome.failure = failure
+        outcome.timing.total = Duration(NIODeadline.now() - started)
+        continuation.resume(returning: outcome)
+    }
+}

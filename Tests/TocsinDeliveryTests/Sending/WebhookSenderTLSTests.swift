@@ -1,0 +1,142 @@
+import Foundation
+import NIOCore
+import NIOSSL
+import Testing
+
+@testable import TocsinDelivery
+
+private let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/// A self-signed certificate for `receiver.test` and 127.0.0.1, made for one test.
+private struct Certificate {
+    let directory: URL
+    var file: String { directory.appending(path: "cert.pem").path }
+
+    init() async throws {
+        directory = FileManager.default.temporaryDirectory.appending(path: "tocsin-tls-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let openssl = Process()
+        openssl.executableURL = URL(filePath: "/usr/bin/env")
+        openssl.currentDirectoryURL = directory
+        openssl.arguments = [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+            "1", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=receiver.test", "-addext",
+            "subjectAltName=DNS:receiver.test,IP:127.0.0.1",
+        ]
+        openssl.standardError = FileHandle.nullDevice
+        try await withCheckedThrowingContinuation { (ended: CheckedContinuation<Void, any Error>) in
+            openssl.terminationHandler = { _ in ended.resume() }
+            do { try openssl.run() } catch { ended.resume(throwing: error) }
+        }
+        try #require(openssl.terminationStatus == 0)
+    }
+
+    func serverContext() throws -> NIOSSLContext {
+        let key = try NIOSSLPrivateKey(file: directory.appending(path: "key.pem").path, format: .pem)
+        let chain = try NIOSSLCertificate.fromPEMFile(file).map { NIOSSLCertificateSource.certificate($0) }
+        return try NIOSSLContext(
+            configuration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
+        )
+    }
+
+    func remove() { try? FileManager.default.removeItem(at: directory) }
+}
+
+@Suite(.timeLimit(.minutes(1)))
+struct WebhookSenderTLSTests {
+    @Test
+    func `a certificate from outside the trust store is refused`() async throws {
+        let certificate = try await Certificate()
+        defer { certificate.remove() }
+        let receiver = try await ScriptedReceiver([[.request, .send(ok)]], tls: certificate.serverContext())
+        try await withSender { sender in
+            let outcome = await sender.send(try .sample("https://receiver.test:\(receiver.port)/"))
+            #expect(outcome.failure == WebhookFailure(.tls, "The receiver's certificate is not trusted."))
+        }
+        #expect(receiver.seen.requests.isEmpty)
+        try await receiver.stop()
+    }
+
+    @Test(arguments: ["receiver.test", "127.0.0.1"])
+    func `an extra authority is trusted, and the connection kept`(host: String) async throws {
+        let certificate = try await Certificate()
+        defer { certificate.remove() }
+        let receiver = try await ScriptedReceiver(
+            [[.request, .send(ok), .request, .send(ok)]],
+            tls: certificate.serverContext()
+        )
+        try await withSender(extraCAFile: certificate.file) { sender in
+            let request = try WebhookRequest.sample("https://\(host):\(receiver.port)/")
+            let first = await sender.send(request)
+            #expect(first.isSuccess)
+            #expect(first.timing.tls != nil)
+            let second = await sender.send(request)
+            #expect(second.isSuccess)
+            #expect(second.reusedConnection)
+        }
+        #expect(receiver.seen.connections == 1)
+        try await receiver.stop()
+    }
+
+    @Test
+    func `a trusted certificate for another host is refused, though it names the address`() async throws {
+        let certificate = try await Certificate()
+        defer { certificate.remove() }
+        let receiver = try await ScriptedReceiver([[.request, .send(ok)]], tls: certificate.serverContext())
+        try await withSender(extraCAFile: certificate.file) { sender in
+            let outcome = await sender.send(try .sample("https://other.test:\(receiver.port)/"))
+            #expect(outcome.failure == WebhookFailure(.tls, "The receiver's certificate is not for this host."))
+        }
+        #expect(receiver.seen.requests.isEmpty)
+        try await receiver.stop()
+    }
+
+    @Test(arguments: [
+        ("hooks.example.com", true), ("HOOKS.example.com.", true), ("*.example.com", true), ("example.com", false),
+        ("*.com", false), ("*", false), ("h*.example.com", false), ("*.hooks.example.com", false),
+        ("*.ample.com", false), ("", false),
+    ])
+    func `a wildcard stands for one whole label`(pattern: String, isCovered: Bool) {
+        #expect(HostCertificate.covers(pattern, host: "hooks.example.com") == isCovered)
+    }
+
+    @Test
+    func `a kept TLS connection that turns out closed is replaced once`() async throws {
+        let certificate = try await Certificate()
+        defer { certificate.remove() }
+        let receiver = try await ScriptedReceiver(
+            [[.request, .send(ok), .request, .close], [.request, .send(ok)]],
+            tls: certificate.serverContext()
+        )
+        try await withSender(extraCAFile: certificate.file) { sender in
+            let request = try WebhookRequest.sample("https://receiver.test:\(receiver.port)/")
+            #expect(await sender.send(request).isSuccess)
+            let second = await sender.send(request)
+            #expect(second.isSuccess)
+            #expect(!second.reusedConnection)
+        }
+        try await receiver.stop()
+    }
+
+    @Test
+    func `a receiver that stalls the handshake is left at the deadline`() async throws {
+        let receiver = try await ScriptedReceiver([[]])
+        try await withSender(limits: .short(total: .milliseconds(500))) { sender in
+            let outcome = await sender.send(try .sample("https://127.0.0.1:\(receiver.port)/"))
+            #expect(outcome.failure == WebhookFailure(.timeout, "The TLS handshake did not end in time."))
+        }
+        try await receiver.stop()
+    }
+
+    @Test(arguments: [
+        [ReceiverStep.bytes, .send("HTTP/1.1 400 Bad Request\r\n\r\n")], [.bytes, .close], [.bytes, .reset],
+    ])
+    func `a receiver that does not speak TLS is told as such`(script: [ReceiverStep]) async throws {
+        let receiver = try await ScriptedReceiver([script])
+        try await withSender { sender in
+            let outcome = await sender.send(try .sample("https://receiver.test:\(receiver.port)/"))
+            #expect(outcome.failure?.code == .tls)
+        }
+        try await receiver.stop()
+    }
+}
