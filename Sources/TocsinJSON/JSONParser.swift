@@ -65,7 +65,6 @@ package struct JSONParser {
     }
 
     private mutating func value(depth: Int) throws(JSONError) -> JSON {
-        if depth > Self.maximumDepth { throw failure(.tooDeep, "nested deeper than \(Self.maximumDepth) levels") }
         skipWhiteSpace()
         guard position < bytes.count else { throw failure(.malformed, "the text ends where a value should be") }
         switch bytes[position] {
@@ -91,7 +90,7 @@ package struct JSONParser {
     }
 
     private mutating func object(depth: Int) throws(JSONError) -> JSON {
-        position += 1
+        try enter(depth: depth)
         var members: [(name: String, value: JSON)] = []
         var seen: Set<String> = []
         skipWhiteSpace()
@@ -122,7 +121,7 @@ package struct JSONParser {
     }
 
     private mutating func array(depth: Int) throws(JSONError) -> JSON {
-        position += 1
+        try enter(depth: depth)
         var elements: [JSON] = []
         skipWhiteSpace()
         if take(UInt8(ascii: "]")) { return .array([]) }
@@ -133,6 +132,12 @@ package struct JSONParser {
             if take(UInt8(ascii: "]")) { return .array(elements) }
             throw failure(.malformed, "a comma or a closing bracket is missing")
         }
+    }
+
+    /// Takes the opening brace or bracket of a container that `depth` others enclose.
+    private mutating func enter(depth: Int) throws(JSONError) {
+        if depth >= Self.maximumDepth { throw failure(.tooDeep, "nested deeper than \(Self.maximumDepth) levels") }
+        position += 1
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {

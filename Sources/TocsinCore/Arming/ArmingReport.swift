@@ -68,8 +68,9 @@ package struct ArmingReport: Hashable, Sendable {
         }
     }
 
+    /// The words of the fixed modes name no custom one: `armed_custom` with `mode` "away" would read back as away.
     private var customModeName: String? {
-        if case .custom(let name)? = mode { name } else { mode?.wireName }
+        if case .custom(let name)? = mode { name } else { nil }
     }
 
     var applied: ReportOrder.AppliedReport {

@@ -100,6 +100,8 @@ package struct AlarmNumber: Hashable, Comparable, Sendable, CustomStringConverti
     package init?(text: String) {
         guard text.hasPrefix("A-"), let value = Int64(text.dropFirst(2)), value > 0 else { return nil }
         self.value = value
+        // An alarm has one name: neither `A-+7` nor `A-007`.
+        if description != text { return nil }
     }
 
     package var description: String { "A-\(value)" }
