@@ -147,7 +147,9 @@ private final class ScriptHandler: ChannelInboundHandler {
             case .drip(let text, let every):
                 return drip(Array(text.utf8)[...], every: every, context)
             case .endless(let text):
-                return flood(ByteBuffer(string: text), context)
+                // In large writes: many small ones would keep the event loop from everything else.
+                let times = 65536 / text.utf8.count + 1
+                return flood(ByteBuffer(string: String(repeating: text, count: times)), context)
             case .close:
                 return context.close(promise: nil)
             case .halfClose:
