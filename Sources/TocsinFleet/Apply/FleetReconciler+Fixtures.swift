@@ -1,0 +1,173 @@
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+extension FleetReconciler {
+    /// The order in which kinds are applied: devices first, because zones and relays refer to them.
+    private static let order: [FixtureKind] = [.device, .zone, .relay, .user, .schedule, .contact]
+
+    /// Makes a site's fixtures match, and tells the ids of all that the file names.
+    mutating func applyFixtures(
+        _ wanted: FleetSite,
+        of site: Site,
+        partitions: Set<Int>
+    ) throws -> [FixtureKind: [(number: Int?, name: String, id: String)]] {
+        var result: [FixtureKind: [(number: Int?, name: String, id: String)]] = [:]
+        var devices: [String: String]?
+        warnOfAuthority(wanted, of: site)
+        for kind in Self.order {
+            guard let listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
+            let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
+            if kind == .user { checkCodes(listed, against: stored, of: site) }
+            let applier = FixtureApplier(stored: stored)
+            for fixture in listed {
+                checkPartitions(fixture, exist: partitions)
+                var settings = fixture.settings
+                if let numbers = fixture.partitions, kind == .zone {
+                    settings["partitions"] = .array(numbers.value.map { JSON($0) })
+                }
+                if let reference = fixture.device {
+                    let known = try devices ?? deviceIDs(of: site, named: result[.device] ?? [])
+                    devices = known
+                    guard let id = known[reference.value] else {
+                        problems.add(
+                            reference.place,
+                            "neither the file nor the site has the device “\(reference.value)”: add it under devices"
+                        )
+                        continue
+                    }
+                    settings["device_id"] = .string(id)
+                }
+                settings["code_hash"] = hash(fixture.code, of: site)
+                settings["duress_code_hash"] = hash(fixture.duressCode, of: site)
+                let id = try applier.apply(fixture, settings: settings, of: site, with: &self)
+                result[kind, default: []].append((fixture.number, fixture.name, id))
+            }
+        }
+        return result
+    }
+
+    private func hash(_ code: Marked<String>?, of site: Site) -> JSON? {
+        code.map { .string(UserCode.hash($0.value, site: site.id, vault: context.vault)) }
+    }
+
+    private mutating func checkPartitions(_ fixture: FleetFixture, exist partitions: Set<Int>) {
+        guard let numbers = fixture.partitions else {
+            if fixture.kind == .zone, partitions.count > 1, fixture.settings["type"]?.string != ZoneType.none.rawValue {
+                warn(fixture.place, "no partition is named, so the zone belongs to every partition of the site")
+            }
+            return
+        }
+        for number in numbers.value where !partitions.contains(number) {
+            problems.add(numbers.place, "the site has no partition \(number): add it under partitions")
+        }
+    }
+
+    /// What a partner-triggered site keeps but never acts upon, because its partner holds the authority (decisions §3).
+    private mutating func warnOfAuthority(_ wanted: FleetSite, of site: Site) {
+        guard site.armingModel == .partnerTriggered else { return }
+        if let schedule = wanted.fixtures[.schedule]?.first {
+            warn(schedule.place, "the site’s partner arms it, so its schedules are kept and do nothing")
+        }
+        if let user = wanted.fixtures[.user]?.first(where: { $0.code != nil || $0.duressCode != nil }) {
+            warn(user.place, "the site’s partner arms it, so its users’ codes are kept and do nothing")
+        }
+    }
+
+    /// The site's devices by name: those that the ledger has, and those that this file has just made.
+    private func deviceIDs(
+        of site: Site,
+        named made: [(number: Int?, name: String, id: String)]
+    ) throws -> [String: String] {
+        var ids: [String: String] = [:]
+        for device in try reader.fixtures(of: site.id, kind: .device, within: .platform) { ids[device.name] = device.id }
+        for device in made { ids[device.name] = device.id }
+        return ids
+    }
+
+    /// Codes are unique in a site, those of people that the file does not name included.
+    private mutating func checkCodes(_ listed: [FleetFixture], against stored: [Fixture], of site: Site) {
+        var owners: [String: String] = [:]
+        let hashNames = ["code_hash", "duress_code_hash"]
+        for user in stored {
+            let wanted = listed.first { $0.name == user.name }
+            for (name, replacement) in zip(hashNames, [wanted?.code, wanted?.duressCode]) where replacement == nil {
+                if let hash = user.settings[name]?.string { owners[hash] = user.name }
+            }
+        }
+        for user in listed {
+            for code in [user.code, user.duressCode].compactMap(\.self) {
+                let hash = UserCode.hash(code.value, site: site.id, vault: context.vault)
+                if owners.updateValue(user.name, forKey: hash) != nil { problems.add(code.place, UserCode.refusal) }
+            }
+        }
+    }
+}
+
+/// Compares the fixtures of one kind of one site with those that are stored.
+private struct FixtureApplier {
+    private var byNumber: [Int: Fixture] = [:]
+    private var byName: [String: Fixture] = [:]
+
+    init(stored: [Fixture]) {
+        for fixture in stored {
+            if let number = fixture.number { byNumber[number] = fixture }
+            byName[fixture.name] = fixture
+        }
+    }
+
+    /// Makes or changes one fixture, and returns its id.
+    func apply(
+        _ wanted: FleetFixture,
+        settings: JSONObject,
+        of site: Site,
+        with reconciler: inout FleetReconciler
+    ) throws -> String {
+        let noun = wanted.kind.rawValue
+        let title = "\(site.name) / \(noun) \(wanted.number.map(String.init) ?? wanted.name)"
+        guard let existing = wanted.number.map({ byNumber[$0] }) ?? byName[wanted.name] else {
+            let fixture = Fixture(
+                id: wanted.kind.newID(reconciler.context),
+                siteID: site.id,
+                kind: wanted.kind,
+                number: wanted.number,
+                name: wanted.name,
+                settings: settings
+            )
+            try reconciler.writer?.insert(fixture)
+            try reconciler.notePart(.create, noun, title, id: fixture.id, of: site)
+            return fixture.id
+        }
+        var fixture = existing
+        fixture.name = wanted.name
+        var changed = fixture.name == existing.name ? [] : ["name"]
+        for (name, value) in settings.members where fixture.settings[name] != value {
+            fixture.settings[name] = value
+            changed.append(name)
+        }
+        guard !changed.isEmpty else { return existing.id }
+        // Names what a person wrote, not what is kept of it.
+        let members = changed.map { $0.replacing("_hash", with: "").replacing("device_id", with: "device") }
+        try reconciler.writer?.update(fixture)
+        try reconciler.notePart(.update, noun, title, id: existing.id, of: site, members: members)
+        return existing.id
+    }
+}
+
+/// Contacts have ids like everything else; nothing else refers to them by type.
+private enum ContactNoun: Identified { static let prefix = "con_" }
+
+extension FixtureKind {
+    /// A fresh id with the kind's prefix.
+    fileprivate func newID(_ context: FleetContext) -> String {
+        switch self {
+        case .zone: ZoneID(drawnBy: context).text
+        case .device: DeviceID(drawnBy: context).text
+        case .relay: RelayID(drawnBy: context).text
+        case .user: UserID(drawnBy: context).text
+        case .schedule: ScheduleID(drawnBy: context).text
+        case .contact: ID<ContactNoun>(drawnBy: context).text
+        }
+    }
+}
