@@ -99,7 +99,7 @@ let serverTargets: [Target] = [
         "TocsinServerTests",
         ["TocsinTestSupport", "TocsinServer", .product(name: "HummingbirdTesting", package: "hummingbird")]
     ),
-    tests("TocsinFleetTests", ["TocsinTestSupport", "TocsinFleet"]),
+    tests("TocsinFleetTests", ["TocsinTestSupport", "TocsinFleet"], resources: [.copy("Tables")]),
     tests("EndToEndTests", ["TocsinTestSupport", "TocsinJSON", "tocsin"]),
     tests("RepositoryTests", []),
 ]

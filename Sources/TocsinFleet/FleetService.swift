@@ -47,6 +47,7 @@ package struct FleetService: Sendable {
     ///   - text: YAML or JSON.
     ///   - options: Dry run, pruning, force.
     ///   - origin: Who asks, for the audit log.
+    /// - Returns: What was changed, or would be, with the secrets of what was made.
     /// - Throws: ``FleetError`` for the file, and what the ledger throws.
     package func apply(_ text: [UInt8], options: FleetOptions, origin: FleetOrigin) async throws -> FleetOutcome {
         let file = try FleetFile.parse(text)
@@ -101,7 +102,7 @@ package struct FleetService: Sendable {
                 }
                 outcome.append(stored.outcome)
                 names = stored.names
-            } catch where !isFirst {
+            } catch  where !isFirst {
                 let problems = (error as? FleetError)?.problems ?? []
                 throw FleetError(
                     .failed,

@@ -58,8 +58,11 @@ package struct DeletionGuard {
     /// Reasons against deleting a dealer with all that it owns.
     package func reasons(against dealer: Dealer, ignoring deleted: Set<SiteID>) throws -> [String] {
         let sites = try reader.allSites(SiteFilter(dealerID: dealer.id)).filter { !deleted.contains($0.id) }
-        return try sites.flatMap { site in try reasons(against: site).map { "has the site “\(site.name)”, which \($0)" } }
-            + apps(of: dealer.id).flatMap { app in try reasons(against: app).map { "has the app “\(app.name)”, which \($0)" } }
+        return try sites.flatMap { site in try reasons(against: site).map { "has the site “\(site.name)”, which \($0)" }
+        }
+            + apps(of: dealer.id).flatMap { app in
+                try reasons(against: app).map { "has the app “\(app.name)”, which \($0)" }
+            }
     }
 
     private func apps(of dealer: DealerID) throws -> [App] {

@@ -21,6 +21,12 @@ extension FleetReconciler {
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
             if kind == .user { checkCodes(listed, against: stored, of: site) }
             let applier = FixtureApplier(stored: stored)
+            for (fixture, holder) in applier.nameClashes(with: listed) {
+                problems.add(
+                    fixture.place.member("name"),
+                    "the site’s \(kind.rawValue) \(holder.number ?? 0) is called “\(holder.name)” already: choose another name"
+                )
+            }
             for fixture in listed {
                 checkPartitions(fixture, exist: partitions)
                 var settings = fixture.settings
@@ -81,7 +87,9 @@ extension FleetReconciler {
         named made: [(number: Int?, name: String, id: String)]
     ) throws -> [String: String] {
         var ids: [String: String] = [:]
-        for device in try reader.fixtures(of: site.id, kind: .device, within: .platform) { ids[device.name] = device.id }
+        for device in try reader.fixtures(of: site.id, kind: .device, within: .platform) {
+            ids[device.name] = device.id
+        }
         for device in made { ids[device.name] = device.id }
         return ids
     }
@@ -114,6 +122,21 @@ private struct FixtureApplier {
         for fixture in stored {
             if let number = fixture.number { byNumber[number] = fixture }
             byName[fixture.name] = fixture
+        }
+    }
+
+    /// Numbered things of the file whose name belongs to another number that the file does not rename.
+    func nameClashes(with listed: [FleetFixture]) -> [(FleetFixture, holder: Fixture)] {
+        let renamed = Dictionary(listed.compactMap { fixture in fixture.number.map { ($0, fixture.name) } }) {
+            first,
+            _ in
+            first
+        }
+        return listed.compactMap { fixture in
+            guard let number = fixture.number, let holder = byName[fixture.name], let held = holder.number,
+                held != number, renamed[held] ?? holder.name == fixture.name
+            else { return nil }
+            return (fixture, holder)
         }
     }
 

@@ -27,7 +27,13 @@ extension FleetReconciler {
             partitions = newPartitions(wanted, of: site)
             note(.create, "site", site.name)
             try writer?.insert(site, partitions: partitions)
-            try audit("site.create", dealer: dealer, site: site.id, target: site.id.text, "the fleet file names \(site.name)")
+            try audit(
+                "site.create",
+                dealer: dealer,
+                site: site.id,
+                target: site.id.text,
+                "the fleet file names \(site.name)"
+            )
         }
         names.sites[wanted.place.path] = site.id
         var result = FleetResult.SiteResult(name: site.name, siteID: site.id, partitions: [], fixtures: [:])
@@ -199,7 +205,10 @@ extension FleetReconciler {
             let title = "\(site.name) / partition \(wanted.number)"
             guard let index = partitions.firstIndex(where: { $0.number == wanted.number }) else {
                 if partitions.count >= Partition.maximumPerSite {
-                    problems.add(wanted.place, "the site has \(partitions.count) partitions already, which is the limit")
+                    problems.add(
+                        wanted.place,
+                        "the site has \(partitions.count) partitions already, which is the limit"
+                    )
                     return
                 }
                 let partition = partition(wanted, of: site)

@@ -36,7 +36,8 @@ extension FleetParser {
 
     private mutating func zone(_ node: Node, at place: Place) -> FleetFixture? {
         let optional = [
-            "kind", "partitions", "device", "modes", "entry_delay_seconds", "delay_on_seconds", "silent", "swinger_limit",
+            "kind", "partitions", "device", "modes", "entry_delay_seconds", "delay_on_seconds", "silent",
+            "swinger_limit",
         ]
         guard let members = reader.members(node, at: place, required: ["number", "name", "type"], optional: optional)
         else { return nil }
@@ -67,7 +68,9 @@ extension FleetParser {
     }
 
     private mutating func relay(_ node: Node, at place: Place) -> FleetFixture? {
-        guard let members = reader.members(node, at: place, required: ["name"], optional: ["device"]) else { return nil }
+        guard let members = reader.members(node, at: place, required: ["name"], optional: ["device"]) else {
+            return nil
+        }
         var relay = named(.relay, members)
         relay?.device = reader.marked(members, "device")
         return relay
@@ -120,12 +123,16 @@ extension FleetParser {
             reader.problems.add(place, "must have either “arm” with a mode or “disarm: true”")
         }
         let at = timeOfDay(members)
-        let days = reader.choices(members, "days", among: Weekday.allCases) ?? Set(Weekday.allCases)
-        if days.isEmpty { reader.problems.add(members.place(of: "days"), "is empty: leave it out for every day") }
+        let days =
+            members.has("days")
+            ? reader.choices(members, "days", among: Weekday.allCases) : Set(Weekday.allCases)
+        if days?.isEmpty == true {
+            reader.problems.add(members.place(of: "days"), "is empty: leave it out for every day")
+        }
         let force = reader.boolean(members, "force_arm")
         let warning = integer(members, "warning_minutes", in: 0...120)
         let givenName = reader.text(members, "name")
-        guard let partition, let at, mode != nil || disarms == true else { return nil }
+        guard let partition, let at, let days, mode != nil || disarms == true else { return nil }
         let action = mode.map { "arm \($0.rawValue)" } ?? "disarm"
         var settings = JSONObject()
         settings["partition"] = JSON(partition)

@@ -89,7 +89,7 @@ extension FleetParser {
 
     private mutating func checkPartitions(_ partitions: [FleetPartition]?, at place: Place) {
         guard let partitions else { return }
-        reader.distinct(partitions, "the partition's number", by: \.number, at: \.place)
+        reader.distinct(partitions, "the partition’s number", by: \.number, at: \.place)
         if partitions.count > Partition.maximumPerSite {
             reader.problems.add(
                 place,
@@ -99,11 +99,8 @@ extension FleetParser {
     }
 
     private mutating func checkFixtures(_ fixtures: [FleetFixture], of kind: FixtureKind, at place: Place) {
-        switch kind {
-        case .zone: reader.distinct(fixtures, "the zone's number", by: \.number, at: \.place)
-        case .device, .relay, .user, .schedule, .contact:
-            reader.distinct(fixtures, "the \(kind.rawValue)’s name", by: \.name, at: \.place)
-        }
+        reader.distinct(fixtures, "the \(kind.rawValue)’s number", by: \.number, at: \.place)
+        reader.distinct(fixtures, "the \(kind.rawValue)’s name", by: \.name, at: \.place)
         if fixtures.count > SiteLimits.fixturesPerKind {
             reader.problems.add(
                 place,
@@ -123,7 +120,7 @@ extension FleetParser {
     }
 
     mutating func checkSites(_ sites: [FleetSite]) {
-        reader.distinct(sites, "the site's name", by: { SiteKey(owner: $0.dealer.value, text: $0.name) }, at: \.place)
+        reader.distinct(sites, "the site’s name", by: { SiteKey(owner: $0.dealer.value, text: $0.name) }, at: \.place)
         reader.distinct(
             sites,
             "the external_site_id",

@@ -38,8 +38,8 @@ struct FleetParser {
         file.dealers = each(members, "dealers") { $0.dealer($1, at: $2) }
         file.partners = each(members, "partners") { $0.partner($1, at: $2) }
         file.sites = each(members, "sites") { $0.site($1, at: $2) }
-        reader.distinct(file.dealers, "the dealer's name", by: \.name, at: \.place)
-        reader.distinct(file.partners, "the partner's name", by: \.name, at: \.place)
+        reader.distinct(file.dealers, "the dealer’s name", by: \.name, at: \.place)
+        reader.distinct(file.partners, "the partner’s name", by: \.name, at: \.place)
         checkSites(file.sites ?? [])
         return file
     }
@@ -65,7 +65,7 @@ struct FleetParser {
         guard let members = reader.members(node, at: place, required: ["name"], optional: ["apps"]) else { return nil }
         let name = reader.text(members, "name")
         let apps = each(members, "apps") { $0.app($1, at: $2) }
-        reader.distinct(apps, "the app's name", by: \.name, at: \.place)
+        reader.distinct(apps, "the app’s name", by: \.name, at: \.place)
         return name.map { FleetDealer(place: place, name: $0, apps: apps) }
     }
 
@@ -115,7 +115,10 @@ struct FleetParser {
         let text = node.scalarValue?.string
         let json: JSON? = if let text { try? JSONParser.parse(text) } else { node.json }
         guard let keys = json?["keys"]?.array, keys.allSatisfy({ $0["kty"]?.string != nil }) else {
-            reader.problems.add(members.place(of: "jwks"), "must be a JWKS: a mapping with “keys”, a list of public keys")
+            reader.problems.add(
+                members.place(of: "jwks"),
+                "must be a JWKS: a mapping with “keys”, a list of public keys"
+            )
             return nil
         }
         if keys.contains(where: { $0["d"] != nil }) {

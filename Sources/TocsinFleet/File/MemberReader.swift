@@ -118,7 +118,8 @@ struct MemberReader {
         among all: [T]
     ) -> Set<T>? {
         guard let elements = elements(members, name) else { return nil }
-        return Set(elements.compactMap { choice($0.node, at: $0.place, among: all) })
+        let known = elements.map { choice($0.node, at: $0.place, among: all) }
+        return known.contains(nil) ? nil : Set(known.compactMap(\.self))
     }
 
     /// The elements of a list, each with its place; none if there is no such list.
