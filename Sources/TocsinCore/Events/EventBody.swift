@@ -39,6 +39,24 @@ package struct ArmingStateChanged: Hashable, Sendable {
     package var timestamp: Instant
     package var triggeredBy: String
     package var source: Source
+
+    package init(
+        siteID: SiteID,
+        partitionID: PartitionID,
+        newState: String,
+        previousState: String,
+        timestamp: Instant,
+        triggeredBy: String,
+        source: Source
+    ) {
+        self.siteID = siteID
+        self.partitionID = partitionID
+        self.newState = newState
+        self.previousState = previousState
+        self.timestamp = timestamp
+        self.triggeredBy = triggeredBy
+        self.source = source
+    }
 }
 
 package struct PartitionArmed: Hashable, Sendable {
@@ -46,6 +64,13 @@ package struct PartitionArmed: Hashable, Sendable {
     package var siteID: SiteID
     package var mode: String
     package var by: String
+
+    package init(partitionID: PartitionID, siteID: SiteID, mode: String, by: String) {
+        self.partitionID = partitionID
+        self.siteID = siteID
+        self.mode = mode
+        self.by = by
+    }
 }
 
 package struct PartitionDisarmed: Hashable, Sendable {

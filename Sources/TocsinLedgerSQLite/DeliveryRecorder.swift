@@ -1,0 +1,120 @@
+import GRDB
+import TocsinCore
+import TocsinLedger
+
+/// Writes what became of deliveries inside a group's transaction.
+struct DeliveryRecorder {
+    private let database: Database
+
+    init(_ database: Database) { self.database = database }
+
+    /// An endpoint that was deleted meanwhile takes no more rows: what was in flight to it is nobody's any more.
+    func record(_ batch: DeliveryBatch) throws {
+        var known: [EndpointID: Bool] = [:]
+        let query = try PreparedStatement(database, "SELECT 1 FROM endpoint WHERE id = ?")
+        func exists(_ endpoint: EndpointID) throws -> Bool {
+            if let answer = known[endpoint] { return answer }
+            let answer = try query.first(endpoint, read: { _ in true }) ?? false
+            known[endpoint] = answer
+            return answer
+        }
+        try record(batch.attempts.filter { try exists($0.endpointID) })
+        try record(batch.exceptions.filter { try exists($0.endpointID) })
+        try move(batch.cursors.filter { try exists($0.endpointID) })
+        try change(batch.standings)
+    }
+
+    private func record(_ attempts: [DeliveryAttempt]) throws {
+        guard !attempts.isEmpty else { return }
+        let insertion = try PreparedStatement(
+            database,
+            """
+            INSERT INTO delivery_attempt (endpoint_id, dealer_id, sequence, event_id, number, is_plain, at, succeeded,
+                status, failure, failure_message, address, dns_us, connect_us, tls_us, first_byte_us, total_us,
+                request_headers, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """
+        )
+        for attempt in attempts {
+            try insertion.run(
+                attempt.endpointID,
+                attempt.position.dealerID,
+                attempt.position.sequence,
+                attempt.eventID,
+                attempt.number,
+                attempt.number == 1 && attempt.succeeded,
+                attempt.at,
+                attempt.succeeded,
+                attempt.status,
+                attempt.failure,
+                attempt.failureMessage,
+                attempt.address,
+                attempt.dnsMicroseconds,
+                attempt.connectMicroseconds,
+                attempt.tlsMicroseconds,
+                attempt.firstByteMicroseconds,
+                attempt.totalMicroseconds,
+                attempt.requestHeaders,
+                attempt.responseBody
+            )
+        }
+    }
+
+    private func record(_ exceptions: [ExceptionalDelivery]) throws {
+        guard !exceptions.isEmpty else { return }
+        let insertion = try PreparedStatement(
+            database,
+            """
+            INSERT INTO exceptional_delivery (endpoint_id, dealer_id, sequence, event_id, state, attempts,
+                next_attempt_at, event_created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (endpoint_id, dealer_id, sequence) DO UPDATE SET event_id = excluded.event_id,
+                state = excluded.state, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+                event_created_at = excluded.event_created_at, updated_at = excluded.updated_at
+            """
+        )
+        for delivery in exceptions {
+            try insertion.run(
+                delivery.endpointID,
+                delivery.position.dealerID,
+                delivery.position.sequence,
+                delivery.eventID,
+                delivery.state.rawValue,
+                delivery.attempts,
+                delivery.state.isPending ? delivery.nextAttemptAt : nil,
+                delivery.eventCreatedAt,
+                delivery.updatedAt
+            )
+        }
+    }
+
+    private func move(_ cursors: [EndpointCursor]) throws {
+        guard !cursors.isEmpty else { return }
+        let update = try PreparedStatement(
+            database,
+            "UPDATE endpoint_cursor SET sequence = ?1 WHERE endpoint_id = ?2 AND dealer_id = ?3 AND sequence < ?1"
+        )
+        for cursor in cursors {
+            try update.run(cursor.position.sequence, cursor.endpointID, cursor.position.dealerID)
+        }
+    }
+
+    private func change(_ standings: [EndpointStanding]) throws {
+        guard !standings.isEmpty else { return }
+        let update = try PreparedStatement(
+            database,
+            "UPDATE endpoint SET is_enabled = ?, disabled_reason = ?, failing_since = ? WHERE id = ?"
+        )
+        for standing in standings {
+            try update.run(standing.isEnabled, standing.disabledReason, standing.failingSince, standing.endpointID)
+        }
+    }
+}
+
+extension DeliveryState {
+    /// Whether another attempt is to come.
+    var isPending: Bool {
+        switch self {
+        case .retrying, .waiting: true
+        case .delivered, .dead, .withdrawn: false
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import GRDB
+import Synchronization
+import TocsinLedger
+
+/// One piece of writing that waits for its group.
+struct WriteJob: Sendable {
+    /// Does the work inside the group's transaction and returns what tells the caller, to be called after the commit.
+    ///
+    /// Throws only what must not be committed at all. It may run twice: when its group failed, every job is tried alone.
+    var perform: @Sendable (inout DecisionWriter, Database) throws -> @Sendable () -> Void
+    /// Tells the caller that nothing was kept.
+    var fail: @Sendable (LedgerError) -> Void
+    /// How many decisions it holds, for the statistics.
+    var decisions = 0
+}
+
+/// What the ledger has done since it was opened.
+package struct LedgerStatistics: Sendable, Equatable {
+    /// Durable commits: each is one fsync.
+    package var commits = 0
+    /// Groups that were rolled back.
+    package var rollbacks = 0
+    /// Pieces of writing that shared those commits.
+    package var jobs = 0
+    package var decisions = 0
+}
+
+/// Gathers what waits to be written while the last commit is under way, and commits all of it together.
+///
+/// One fsync then serves every caller that waited: throughput grows with load while an idle ledger commits at once.
+final class GroupCommit: Sendable {
+    private struct Inbox {
+        var jobs: [WriteJob] = []
+        var isDraining = false
+        var isClosed = false
+    }
+
+    private let writer: any DatabaseWriter
+    private let path: String
+    private let inbox = Mutex(Inbox())
+    private let counted = Mutex(LedgerStatistics())
+
+    init(_ writer: any DatabaseWriter, path: String) {
+        self.writer = writer
+        self.path = path
+    }
+
+    var statistics: LedgerStatistics { counted.withLock { $0 } }
+
+    func submit(_ job: WriteJob) {
+        enum Next { case drain, wait, refuse }
+        let next: Next = inbox.withLock { inbox in
+            if inbox.isClosed { return .refuse }
+            inbox.jobs.append(job)
+            if inbox.isDraining { return .wait }
+            inbox.isDraining = true
+            return .drain
+        }
+        switch next {
+        case .drain: writer.asyncWriteWithoutTransaction { self.drain($0) }
+        case .wait: break
+        case .refuse: job.fail(LedgerError(.unavailable, "the ledger is closed"))
+        }
+    }
+
+    /// Takes no more jobs, and returns when the last one that was taken is done with.
+    func close() async {
+        inbox.withLock { $0.isClosed = true }
+        await withCheckedContinuation { continuation in
+            writer.asyncWriteWithoutTransaction { database in
+                self.drain(database)
+                continuation.resume()
+            }
+        }
+    }
+
+    private func drain(_ database: Database) {
+        while true {
+            let jobs: [WriteJob] = inbox.withLock { inbox in
+                defer { inbox.jobs = [] }
+                if inbox.jobs.isEmpty { inbox.isDraining = false }
+                return inbox.jobs
+            }
+            if jobs.isEmpty { return }
+            run(jobs, database)
+        }
+    }
+
+    /// Commits the group; if one of its jobs spoils it, each is tried alone, so that it fails alone.
+    private func run(_ jobs: [WriteJob], _ database: Database) {
+        do {
+            let completions = try commit(jobs, database)
+            for completion in completions { completion() }
+        } catch {
+            let failure = ledgerError(error, path: path)
+            let isOneJobsFault =
+                switch failure.code {
+                case .duplicate, .invalid: true
+                case .full, .unavailable, .locked, .corrupt, .newerSchema: false
+                }
+            if isOneJobsFault, jobs.count > 1 {
+                for job in jobs { run([job], database) }
+            } else {
+                for job in jobs { job.fail(failure) }
+            }
+        }
+    }
+
+    private func commit(_ jobs: [WriteJob], _ database: Database) throws -> [@Sendable () -> Void] {
+        do {
+            try database.beginTransaction(.immediate)
+            var decisions = try DecisionWriter(database)
+            var completions: [@Sendable () -> Void] = []
+            completions.reserveCapacity(jobs.count)
+            for job in jobs { completions.append(try job.perform(&decisions, database)) }
+            try decisions.flush()
+            try database.commit()
+            counted.withLock { counted in
+                counted.commits += 1
+                counted.jobs += jobs.count
+                counted.decisions += jobs.reduce(0) { $0 + $1.decisions }
+            }
+            return completions
+        } catch {
+            // A full disk may have rolled the transaction back already.
+            if database.isInsideTransaction { try? database.rollback() }
+            counted.withLock { $0.rollbacks += 1 }
+            throw error
+        }
+    }
+}

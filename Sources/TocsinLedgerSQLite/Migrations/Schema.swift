@@ -1,0 +1,30 @@
+import GRDB
+
+/// The versions of the ledger's tables: forward only, one file each, never edited once released.
+enum Schema {
+    /// Marks a SQLite file as a ledger of ours: "TCSN".
+    static let applicationID: Int32 = 0x5443_534E
+
+    private static let migrations: [(name: String, migrate: @Sendable (Database) throws -> Void)] = [
+        ("0001 tables", Migration0001.migrate)
+    ]
+
+    /// The version that this program reads and writes.
+    static var currentVersion: Int { migrations.count }
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        for (index, migration) in migrations.enumerated() {
+            migrator.registerMigration(migration.name) { database in
+                try migration.migrate(database)
+                // The version in the header can be read without any table, by an older program too.
+                try database.execute(sql: "PRAGMA user_version = \(index + 1)")
+            }
+        }
+        return migrator
+    }
+
+    static func version(_ database: Database) throws -> Int {
+        Int(try database.number("PRAGMA user_version"))
+    }
+}

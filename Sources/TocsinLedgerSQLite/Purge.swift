@@ -1,0 +1,124 @@
+import GRDB
+import TocsinCore
+import TocsinLedger
+
+/// How long things are kept (decisions §14; design, delivery: log).
+enum Retention {
+    static let events: Duration = .seconds(90 * 86_400)
+    static let audit: Duration = .seconds(365 * 86_400)
+    static let attempts: Duration = .seconds(30 * 86_400)
+    /// As long as the attempts that they sum up.
+    static let settledDeliveries: Duration = attempts
+}
+
+/// Forgets what has outlived its time, a bounded number of rows of each noun.
+///
+/// Logs are searched from their oldest row and left at the first that is kept, so that a run in vain costs nothing.
+struct Purge {
+    private let database: Database
+    private let now: Instant
+    private let limit: Int
+
+    init(_ database: Database, now: Instant, limit: Int) {
+        self.database = database
+        self.now = now
+        self.limit = limit
+    }
+
+    func run() throws -> [String: Int] {
+        [
+            "idempotency_record": try keyed(
+                "idempotency_record",
+                key: "caller, method, path, key",
+                time: "created_at",
+                before: now - IdempotencyRecord.lifetime
+            ),
+            "known_report": try keyed(
+                "known_report",
+                key: "site_id, report_id",
+                time: "seen_at",
+                before: now - Decision.reportIDLifetime
+            ),
+            "client_assertion": try keyed("client_assertion", key: "client_id, id", time: "expires_at", before: now),
+            "exceptional_delivery": try settledDeliveries(),
+            "delivery_attempt": try log("delivery_attempt", before: now - Retention.attempts),
+            "audit": try log("audit", before: now - Retention.audit),
+            "event": try events(),
+        ]
+    }
+
+    private func keyed(_ table: String, key: String, time: String, before: Instant) throws -> Int {
+        try database.run(
+            """
+            DELETE FROM \(table) WHERE (\(key)) IN
+                (SELECT \(key) FROM \(table) WHERE \(time) <= ? ORDER BY \(time) LIMIT ?)
+            """,
+            [before, limit]
+        )
+    }
+
+    private func settledDeliveries() throws -> Int {
+        try database.run(
+            """
+            DELETE FROM exceptional_delivery WHERE (endpoint_id, dealer_id, sequence) IN
+                (SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery
+                    WHERE state IN ('delivered', 'dead', 'withdrawn') AND updated_at <= ?
+                    ORDER BY updated_at LIMIT ?)
+            """,
+            [now - Retention.settledDeliveries, limit]
+        )
+    }
+
+    /// Rows are numbered in the order of their commit, which is near enough the order of their times.
+    private func log(_ table: String, before: Instant) throws -> Int {
+        var last: Int64?
+        try database.each("SELECT id, at FROM \(table) ORDER BY id LIMIT ?", [limit]) { row in
+            guard row.instant(1) <= before else { return false }
+            last = row.integer(0)
+            return true
+        }
+        guard let last else { return 0 }
+        return try database.run("DELETE FROM \(table) WHERE id <= ?", [last])
+    }
+
+    private func events() throws -> Int {
+        var remaining = limit
+        for dealer in try database.all("SELECT id FROM dealer", read: { $0.id(0) as DealerID }) where remaining > 0 {
+            remaining -= try events(of: dealer, atMost: remaining)
+        }
+        return limit - remaining
+    }
+
+    /// Only the oldest events go, so that what is kept has no gaps.
+    private func events(of dealer: DealerID, atMost limit: Int) throws -> Int {
+        let bound = try lastUnneeded(of: dealer)
+        var last: Int64?
+        try database.each(
+            "SELECT sequence, created_at FROM event WHERE dealer_id = ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+            [dealer, bound, limit]
+        ) { row in
+            guard row.instant(1) <= now - Retention.events else { return false }
+            last = row.integer(0)
+            return true
+        }
+        guard let last else { return 0 }
+        return try database.run("DELETE FROM event WHERE dealer_id = ? AND sequence <= ?", [dealer, last])
+    }
+
+    /// The last event that no enabled endpoint has before it and no delivery still waits for.
+    private func lastUnneeded(of dealer: DealerID) throws -> Int64 {
+        let passed = try database.first(
+            """
+            SELECT min(endpoint_cursor.sequence) FROM endpoint_cursor
+                JOIN endpoint ON endpoint.id = endpoint_cursor.endpoint_id
+                WHERE endpoint_cursor.dealer_id = ? AND endpoint.is_enabled
+            """,
+            [dealer]
+        ) { $0.optional(0, $0.integer) }
+        let pending = try database.first(
+            "SELECT min(sequence) FROM exceptional_delivery WHERE dealer_id = ? AND state IN ('retrying', 'waiting')",
+            [dealer]
+        ) { $0.optional(0, $0.integer) }
+        return min((passed ?? nil) ?? .max, ((pending ?? nil) ?? .max) - 1)
+    }
+}

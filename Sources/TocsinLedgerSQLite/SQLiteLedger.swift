@@ -1,0 +1,156 @@
+import GRDB
+import TocsinCore
+import TocsinLedger
+
+/// The embedded ledger: one SQLite file (GRDB), write-ahead log, every commit on the disk before it is acknowledged.
+package final class SQLiteLedger: Ledger {
+    private let writer: any DatabaseWriter
+    private let group: GroupCommit
+    private let location: Location
+    // Held for as long as the ledger is open: a data directory has one owner (decisions §13).
+    private let ownership: FileLock?
+
+    init(_ writer: any DatabaseWriter, at location: Location, ownership: FileLock?) {
+        self.writer = writer
+        self.location = location
+        self.ownership = ownership
+        group = GroupCommit(writer, path: location.description)
+    }
+
+    /// What was committed since the ledger was opened.
+    package var statistics: LedgerStatistics { group.statistics }
+
+    package func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
+        if decisions.isEmpty { return [] }
+        let result: Result<[CommitOutcome], LedgerError> = await withCheckedContinuation { continuation in
+            group.submit(
+                WriteJob(
+                    perform: { writer, _ in
+                        let outcomes = try writer.commit(decisions)
+                        return { continuation.resume(returning: .success(outcomes)) }
+                    },
+                    fail: { continuation.resume(returning: .failure($0)) },
+                    decisions: decisions.count
+                )
+            )
+        }
+        return try result.get()
+    }
+
+    package func record(_ batch: DeliveryBatch) async throws(LedgerError) {
+        if batch.isEmpty { return }
+        let result: Result<Void, LedgerError> = await withCheckedContinuation { continuation in
+            group.submit(
+                WriteJob(
+                    perform: { _, database in
+                        try DeliveryRecorder(database).record(batch)
+                        return { continuation.resume(returning: .success(())) }
+                    },
+                    fail: { continuation.resume(returning: .failure($0)) }
+                )
+            )
+        }
+        try result.get()
+    }
+
+    package func write<T: Sendable>(
+        _ body: @escaping @Sendable (any LedgerTransaction) throws -> T
+    ) async throws -> T {
+        let result: Result<T, any Error> = await withCheckedContinuation { continuation in
+            group.submit(
+                WriteJob(
+                    perform: { decisions, database in
+                        // The body sees and changes the dealers' counters in their table.
+                        try decisions.flush()
+                        let result = try Self.savepoint(database, body)
+                        return { continuation.resume(returning: result) }
+                    },
+                    fail: { continuation.resume(returning: .failure($0)) }
+                )
+            )
+        }
+        return try result.get()
+    }
+
+    package func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] {
+        do {
+            return try await writer.read { database in
+                let loader = try SiteLoader(database)
+                var records: [SiteID: SiteRecord] = [:]
+                records.reserveCapacity(sites.count)
+                for site in sites { records[site] = try loader.load(site) }
+                return records
+            }
+        } catch {
+            throw ledgerError(error, path: location.description)
+        }
+    }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
+        let result: Result<T, any Error>
+        do {
+            result = try await writer.read { database in
+                do {
+                    return .success(try body(SQLiteReader(database: database)))
+                } catch {
+                    return .failure(Self.translated(error))
+                }
+            }
+        } catch {
+            throw ledgerError(error, path: location.description)
+        }
+        return try result.get()
+    }
+
+    package func close() async throws(LedgerError) {
+        await group.close()
+        do {
+            try writer.close()
+        } catch {
+            throw ledgerError(error, path: location.description)
+        }
+        ownership?.release()
+    }
+
+    package func backup(to path: String) async throws(LedgerError) {
+        try await Backup(of: writer, at: location).run(to: path)
+    }
+
+    /// Bounds the file's size; what does not fit is refused as a full disk is.
+    package func limitSize(toPages pages: Int) async throws(LedgerError) {
+        do {
+            try await writer.writeWithoutTransaction { try $0.execute(sql: "PRAGMA max_page_count = \(pages)") }
+        } catch {
+            throw ledgerError(error, path: location.description)
+        }
+    }
+
+    /// Runs one closure of a group so that, if it throws, only it is undone.
+    ///
+    /// Throws what spoils the whole group; what concerns the closure's caller alone is in the result.
+    private static func savepoint<T>(
+        _ database: Database,
+        _ body: @Sendable (any LedgerTransaction) throws -> T
+    ) throws -> Result<T, any Error> {
+        var value: T?
+        do {
+            try database.inSavepoint {
+                value = try body(SQLiteTransaction(database: database))
+                return .commit
+            }
+        } catch let error as DatabaseError where error.resultCode != .SQLITE_CONSTRAINT {
+            throw error
+        } catch {
+            // The disk may have been full inside a body that then threw something else.
+            guard database.isInsideTransaction else { throw LedgerError(.unavailable, "the group was rolled back") }
+            return .failure(translated(error))
+        }
+        guard let value else { throw LedgerError(.unavailable, "the group was rolled back") }
+        return .success(value)
+    }
+
+    /// Callers see the ledger's errors and their own, never the database's.
+    private static func translated(_ error: any Error) -> any Error {
+        error is DatabaseError || error is LedgerDamage ? ledgerError(error) : error
+    }
+}

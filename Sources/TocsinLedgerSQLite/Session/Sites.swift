@@ -1,0 +1,228 @@
+import GRDB
+import TocsinCore
+import TocsinLedger
+
+extension SQLiteReading {
+    func sites(within reach: Reach, filter: SiteFilter, page request: PageRequest) throws -> Page<Site> {
+        var condition = Site.condition(reach)
+        condition.add("dealer_id = ?", ifPresent: filter.dealerID)
+        condition.add("partner_id = ?", ifPresent: filter.partnerID)
+        condition.add("external_id = ?", ifPresent: filter.externalID)
+        return try page(Site.select, where: condition, page: request, key: \.id.text, read: Site.init)
+    }
+
+    func site(_ id: SiteID, within reach: Reach) throws -> Site? {
+        var condition = Site.condition(reach)
+        condition.add("id = ?", id)
+        return try database.first("\(Site.select) \(condition.sql)", condition.values, read: Site.init)
+    }
+
+    func site(named name: String, of dealer: DealerID, within reach: Reach) throws -> Site? {
+        var condition = Site.condition(reach)
+        condition.add("dealer_id = ?", dealer)
+        condition.add("name = ?", name)
+        return try database.first("\(Site.select) \(condition.sql)", condition.values, read: Site.init)
+    }
+
+    func siteRecord(_ id: SiteID, within reach: Reach) throws -> SiteRecord? {
+        guard try site(id, within: reach) != nil else { return nil }
+        return try SiteLoader(database).load(id)
+    }
+
+    func pendingDeadlines(after: (due: Instant, site: SiteID)?, limit: Int) throws -> [(site: SiteID, due: Instant)] {
+        var condition = Condition()
+        condition.add("next_due IS NOT NULL")
+        if let after { condition.add("(next_due, id) > (?, ?)", after.due, after.site) }
+        return try database.all(
+            "SELECT id, next_due FROM site \(condition.sql) ORDER BY next_due, id LIMIT ?",
+            condition.values + [limit]
+        ) { (site: $0.id(0), due: $0.instant(1)) }
+    }
+}
+
+extension SQLiteTransaction {
+    func insert(_ site: Site, partitions: [Partition]) throws {
+        let state = SiteState(
+            partitions: Dictionary(
+                partitions.map { ($0.id, PartitionState(since: site.createdAt)) },
+                uniquingKeysWith: { first, _ in first }
+            )
+        )
+        try database.run(
+            """
+            INSERT INTO site (dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model,
+                id, created_at, version, next_due, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, ?)
+            """,
+            site.values + [site.id, site.createdAt, state.snapshot]
+        )
+        for partition in partitions { try insertRow(of: partition) }
+        if let partner = site.partnerID { try startCursors(of: partner, in: site.dealerID) }
+    }
+
+    func update(_ site: Site) throws {
+        try database.run(
+            """
+            UPDATE site SET dealer_id = ?, partner_id = ?, external_id = ?, name = ?, timezone = ?, address = ?,
+                test_mode = ?, arming_model = ?, version = version + 1 WHERE id = ?
+            """,
+            site.values + [site.id]
+        )
+    }
+
+    func deleteSite(_ id: SiteID) throws {
+        try database.run("DELETE FROM known_report WHERE site_id = ?", [id])
+        try database.run("DELETE FROM site WHERE id = ?", [id])
+    }
+
+    func insert(_ partition: Partition, since: Instant) throws {
+        try insertRow(of: partition)
+        try changeState(of: partition.siteID) { $0.partitions[partition.id] = PartitionState(since: since) }
+    }
+
+    func update(_ partition: Partition) throws {
+        try database.run(
+            """
+            UPDATE partition SET number = ?, name = ?, exit_delay_away = ?, exit_delay_stay = ?, exit_delay_night = ?,
+                exit_delay_custom = ?, entry_delay = ? WHERE site_id = ? AND id = ?
+            """,
+            partition.values + [partition.siteID, partition.id]
+        )
+        try raiseVersion(of: partition.siteID)
+    }
+
+    func deletePartition(_ id: PartitionID, of site: SiteID) throws {
+        try database.run("DELETE FROM partition WHERE site_id = ? AND id = ?", [site, id])
+        try changeState(of: site) { $0.partitions[id] = nil }
+    }
+
+    private func insertRow(of partition: Partition) throws {
+        try database.run(
+            """
+            INSERT INTO partition (number, name, exit_delay_away, exit_delay_stay, exit_delay_night, exit_delay_custom,
+                entry_delay, site_id, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            partition.values + [partition.siteID, partition.id]
+        )
+    }
+
+    /// Every change of a site's configuration raises its version, so that no decision stands on an old one.
+    func raiseVersion(of site: SiteID) throws {
+        try database.run("UPDATE site SET version = version + 1 WHERE id = ?", [site])
+    }
+
+    private func changeState(of site: SiteID, _ change: (inout SiteState) -> Void) throws {
+        let stored = try database.first("SELECT state FROM site WHERE id = ?", [site]) { $0.bytes(0) }
+        guard let stored else { return }
+        var state = try SiteState(snapshot: stored)
+        change(&state)
+        try database.run(
+            "UPDATE site SET state = ?, next_due = ?, version = version + 1 WHERE id = ?",
+            [state.snapshot, state.nextDeadline, site]
+        )
+    }
+}
+
+/// Loads what the arming machine needs of a site, with statements that are prepared once.
+struct SiteLoader {
+    private let site: PreparedStatement
+    private let partitions: PreparedStatement
+    private let zones: PreparedStatement
+
+    init(_ database: Database) throws {
+        site = try PreparedStatement(database, "SELECT \(Site.columns), version, state FROM site WHERE id = ?")
+        partitions = try PreparedStatement(database, "\(Partition.select) WHERE site_id = ?")
+        zones = try PreparedStatement(
+            database,
+            "SELECT number, name FROM fixture WHERE site_id = ? AND kind = 'zone' AND number IS NOT NULL"
+        )
+    }
+
+    func load(_ id: SiteID) throws -> SiteRecord? {
+        guard
+            let (found, version, state) = try site.first(
+                id,
+                read: {
+                    (
+                        try Site($0), $0.integer(Site.columnCount),
+                        try SiteState(snapshot: $0.bytes(Site.columnCount + 1))
+                    )
+                }
+            )
+        else { return nil }
+        var parts: [Partition] = []
+        try partitions.forEach(id) { row in
+            parts.append(Partition(row))
+            return true
+        }
+        var zoneNames: [Int: String] = [:]
+        try zones.forEach(id) { row in
+            zoneNames[row.int(0)] = row.text(1)
+            return true
+        }
+        return SiteRecord(
+            configuration: SiteConfiguration(site: found, partitions: parts, zoneNames: zoneNames),
+            state: state,
+            version: version
+        )
+    }
+}
+
+extension Site {
+    static let columns = """
+        id, dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model, created_at
+        """
+    static let columnCount: Int32 = 10
+    fileprivate static let select = "SELECT \(columns) FROM site"
+
+    init(_ row: ResultRow) throws {
+        self.init(
+            id: row.id(0),
+            dealerID: row.id(1),
+            partnerID: row.optional(2, row.id),
+            externalID: row.optional(3, row.text),
+            name: row.text(4),
+            timezone: row.text(5),
+            address: row.optional(6, row.text),
+            testMode: row.bool(7),
+            armingModel: try row.word(8),
+            createdAt: row.instant(9)
+        )
+    }
+
+    fileprivate var values: [any Bindable] {
+        [dealerID, partnerID, externalID, name, timezone, address, testMode, armingModel.rawValue]
+    }
+
+    static func condition(_ reach: Reach) -> Condition {
+        var condition = Condition()
+        switch reach {
+        case .platform: break
+        case .dealer(let id): condition.add("dealer_id = ?", id)
+        case .partner(let id): condition.add("partner_id = ?", id)
+        }
+        return condition
+    }
+}
+
+extension Partition {
+    fileprivate static let select = """
+        SELECT id, site_id, number, name, exit_delay_away, exit_delay_stay, exit_delay_night, exit_delay_custom,
+            entry_delay FROM partition
+        """
+
+    fileprivate init(_ row: ResultRow) {
+        self.init(
+            id: row.id(0),
+            siteID: row.id(1),
+            number: row.int(2),
+            name: row.text(3),
+            exitDelaySeconds: ExitDelays(away: row.int(4), stay: row.int(5), night: row.int(6), custom: row.int(7)),
+            entryDelaySeconds: row.int(8)
+        )
+    }
+
+    fileprivate var values: [any Bindable] {
+        let delays = exitDelaySeconds
+        return [number, name, delays.away, delays.stay, delays.night, delays.custom, entryDelaySeconds]
+    }
+}

@@ -1,0 +1,147 @@
+import GRDB
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+/// Checks the ledger against itself, for `tocsin admin verify`.
+struct Verification {
+    /// More would only repeat itself; the first ones tell what is wrong.
+    private static let findingsPerCheck = 20
+
+    private let database: Database
+
+    init(_ database: Database) { self.database = database }
+
+    /// One sentence for each thing that is wrong; none for a sound ledger.
+    func findings() throws -> [String] {
+        try integrity() + references() + sequences() + alarms() + cursors() + states()
+    }
+
+    private func integrity() throws -> [String] {
+        try database.all("PRAGMA integrity_check(\(Self.findingsPerCheck))") { $0.text(0) }
+            .filter { $0 != "ok" }
+            .map { "the file is damaged: \($0)" }
+    }
+
+    private func references() throws -> [String] {
+        try database.all("PRAGMA foreign_key_check") {
+            "a row of \($0.text(0)) names a \($0.text(2)) that does not exist"
+        }
+    }
+
+    /// The log of each dealer goes without a gap from the oldest event that is kept to the dealer's last sequence.
+    private func sequences() throws -> [String] {
+        var findings = try database.all(
+            """
+            SELECT dealer.id, dealer.last_sequence, min(event.sequence), max(event.sequence), count(event.sequence)
+                FROM dealer JOIN event ON event.dealer_id = dealer.id GROUP BY dealer.id
+            """
+        ) { row -> String? in
+            let (counter, first, last, count) = (row.integer(1), row.integer(2), row.integer(3), row.integer(4))
+            if first < 1 || last - first + 1 != count {
+                return "the log of \(row.text(0)) has gaps: \(count) events from \(first) to \(last)"
+            }
+            if counter != last { return "the last event of \(row.text(0)) is \(last), its counter says \(counter)" }
+            return nil
+        }.compactMap { $0 }
+        findings += try database.all(
+            "SELECT DISTINCT dealer_id FROM event WHERE dealer_id NOT IN (SELECT id FROM dealer) LIMIT ?",
+            [Self.findingsPerCheck]
+        ) { "there are events of \($0.text(0)), which does not exist" }
+        return findings
+    }
+
+    private func alarms() throws -> [String] {
+        try database.all(
+            """
+            SELECT dealer.id, max(alarm.number), dealer.last_alarm FROM dealer JOIN alarm ON alarm.dealer_id = dealer.id
+                GROUP BY dealer.id HAVING max(alarm.number) > dealer.last_alarm
+            """
+        ) { "\($0.text(0)) has an alarm A-\($0.integer(1)), its counter says \($0.integer(2))" }
+    }
+
+    private func cursors() throws -> [String] {
+        let passed = try database.all(
+            """
+            SELECT endpoint_cursor.endpoint_id, endpoint_cursor.sequence, dealer.id, dealer.last_sequence
+                FROM endpoint_cursor JOIN dealer ON dealer.id = endpoint_cursor.dealer_id
+                WHERE endpoint_cursor.sequence > dealer.last_sequence
+            """
+        ) { "the cursor of \($0.text(0)) is at \($0.integer(1)), the log of \($0.text(2)) ends at \($0.integer(3))" }
+        let missing = try database.all(
+            """
+            SELECT id FROM endpoint WHERE app_id IS NOT NULL AND id NOT IN (SELECT endpoint_id FROM endpoint_cursor)
+                LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "\($0.text(0)) has no cursor" }
+        let lost = try database.all(
+            """
+            SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery delivery
+                WHERE state IN ('retrying', 'waiting') AND NOT EXISTS (SELECT 1 FROM event WHERE
+                    event.dealer_id = delivery.dealer_id AND event.sequence = delivery.sequence) LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "a delivery to \($0.text(0)) waits for event \($0.integer(2)) of \($0.text(1)), which is not in the log" }
+        return passed + missing + lost
+    }
+
+    /// Every snapshot can be read, matches its partitions, its deadline, and the last change that the log tells (I21).
+    private func states() throws -> [String] {
+        var findings: [String] = []
+        let told = try lastToldStates()
+        try database.each("SELECT id, state, next_due FROM site", []) { row in
+            let site: SiteID = row.id(0)
+            do {
+                let state = try SiteState(snapshot: row.bytes(1))
+                findings += try differences(of: site, state, due: row.optional(2, row.instant), told[site] ?? [:])
+            } catch let error as SnapshotError {
+                findings.append("the state of \(site) cannot be read: \(error)")
+            } catch let error as JSONError {
+                findings.append("the state of \(site) cannot be read: \(error)")
+            }
+            return true
+        }
+        return findings
+    }
+
+    private func differences(
+        of site: SiteID,
+        _ state: SiteState,
+        due: Instant?,
+        _ told: [PartitionID: String]
+    ) throws -> [String] {
+        var findings: [String] = []
+        if due != state.nextDeadline { findings.append("the deadline of \(site) is not that of its state") }
+        let configured = Set(
+            try database.all("SELECT id FROM partition WHERE site_id = ?", [site]) { $0.id(0) as PartitionID }
+        )
+        if configured != Set(state.partitions.keys) {
+            findings.append("the state of \(site) is of other partitions than its configuration")
+        }
+        for (partition, wireState) in told.sorted(by: { $0.key < $1.key }) {
+            guard let stored = state.partitions[partition], stored.phase.wireState != wireState else { continue }
+            findings.append(
+                "\(partition) of \(site) is \(stored.phase.wireState), the last event in the log says \(wireState)"
+            )
+        }
+        return findings
+    }
+
+    /// Folds the arming events that the log still holds: the last one of a partition wins.
+    private func lastToldStates() throws -> [SiteID: [PartitionID: String]] {
+        var states: [SiteID: [PartitionID: String]] = [:]
+        try database.each(
+            "SELECT site_id, body FROM event WHERE type = ? AND site_id IS NOT NULL ORDER BY dealer_id, sequence",
+            [EventType.armingStateChanged.rawValue]
+        ) { row in
+            let body = try? JSONParser.parse(row.bytes(1))
+            guard let partition = body?["partition_id"]?.string, let state = body?["new_state"]?.string else {
+                return true
+            }
+            states[row.id(0), default: [:]][PartitionID(stored: partition)] = state
+            return true
+        }
+        return states
+    }
+}
