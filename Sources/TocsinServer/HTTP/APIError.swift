@@ -1,0 +1,152 @@
+import HTTPTypes
+import TocsinJSON
+
+/// Every code that an error reply may carry: stable words for programs (decisions §1).
+package enum ErrorCode: String, CaseIterable, Sendable {
+    case malformedJSON = "malformed_json"
+    case malformedRequest = "malformed_request"
+    case invalidIdempotencyKey = "invalid_idempotency_key"
+    case invalidTraceID = "invalid_trace_id"
+
+    case invalidAPIKey = "invalid_api_key"
+    case permissionDenied = "permission_denied"
+
+    case notFound = "not_found"
+    case dealerNotFound = "dealer_not_found"
+    case partnerNotFound = "partner_not_found"
+    case siteNotFound = "site_not_found"
+    case partitionNotFound = "partition_not_found"
+    case zoneNotFound = "zone_not_found"
+    case appNotFound = "app_not_found"
+    case endpointNotFound = "endpoint_not_found"
+    case eventNotFound = "event_not_found"
+    case deliveryNotFound = "delivery_not_found"
+    case consumerNotFound = "consumer_not_found"
+
+    case methodNotAllowed = "method_not_allowed"
+
+    case alreadyExists = "already_exists"
+    case armingAuthorityConflict = "arming_authority_conflict"
+    case armingModelLocked = "arming_model_locked"
+    case idempotencyConflict = "idempotency_conflict"
+    case idempotencyInProgress = "idempotency_in_progress"
+    case invalidTransition = "invalid_transition"
+    case lastPartition = "last_partition"
+    case partnerHasSites = "partner_has_sites"
+    case partnerRevoked = "partner_revoked"
+    case siteArmed = "site_armed"
+    case siteInAlarm = "site_in_alarm"
+    case tooMany = "too_many"
+    case undeliveredEvents = "undelivered_events"
+
+    case versionConflict = "version_conflict"
+    case bodyTooLarge = "body_too_large"
+    case unsupportedMediaType = "unsupported_media_type"
+
+    case validationFailed = "validation_failed"
+    case dealerRequired = "dealer_required"
+    case invalidCursor = "invalid_cursor"
+    case timestampNotUTC = "timestamp_not_utc"
+    case timestampInFuture = "timestamp_in_future"
+
+    case rateLimited = "rate_limited"
+
+    case internalError = "internal_error"
+    case serviceUnavailable = "service_unavailable"
+
+    package var status: HTTPResponse.Status {
+        switch self {
+        case .malformedJSON, .malformedRequest, .invalidIdempotencyKey, .invalidTraceID: .badRequest
+        case .invalidAPIKey: .unauthorized
+        case .permissionDenied: .forbidden
+        case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
+            .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound, .consumerNotFound:
+            .notFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .idempotencyConflict,
+            .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
+            .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
+            .conflict
+        case .versionConflict: .preconditionFailed
+        case .bodyTooLarge: .contentTooLarge
+        case .unsupportedMediaType: .unsupportedMediaType
+        case .validationFailed, .dealerRequired, .invalidCursor, .timestampNotUTC, .timestampInFuture:
+            .unprocessableContent
+        case .rateLimited: .tooManyRequests
+        case .internalError: .internalServerError
+        case .serviceUnavailable: .serviceUnavailable
+        }
+    }
+}
+
+/// A refusal as the caller gets to see it: a code, a sentence that says what to do next, and where it was.
+package struct APIError: Error, Sendable {
+    package var code: ErrorCode
+    package var message: String
+    /// The request's field that is at fault.
+    package var field: String?
+    package var details: JSONObject?
+    package var headers: HTTPFields
+
+    package init(
+        _ code: ErrorCode,
+        _ message: String,
+        field: String? = nil,
+        details: JSONObject? = nil,
+        headers: HTTPFields = [:]
+    ) {
+        self.code = code
+        self.message = message
+        self.field = field
+        self.details = details
+        self.headers = headers
+    }
+
+    /// The body of decisions §1.
+    package func body(requestID: String) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.name("error")
+            writer.object { writer in
+                writer.member("code", code.rawValue)
+                writer.member("message", message)
+                writer.member("request_id", requestID)
+                writer.member("field", ifPresent: field)
+                if let details { writer.member("details", .object(details)) }
+            }
+        }
+        return writer.bytes
+    }
+}
+
+extension APIError {
+    /// 422 for what a schema found; the first error names the field, all stand in the details.
+    package static func invalid(_ errors: [FieldError]) -> APIError {
+        let first = errors.first ?? FieldError(field: "", message: "is invalid")
+        let subject = first.field.isEmpty ? "The body" : "\"\(first.field)\""
+        let all: [JSON] = errors.map { ["field": .string($0.field), "message": .string($0.message)] }
+        return APIError(
+            .validationFailed,
+            "\(subject) \(first.message).",
+            field: first.field,
+            details: ["errors": .array(all)]
+        )
+    }
+
+    /// 422 for one field that a handler found at fault; `complaint` completes the sentence that the field begins.
+    package static func invalid(_ field: String, _ complaint: String) -> APIError {
+        invalid([FieldError(field: field, message: complaint)])
+    }
+
+    package static let invalidCredentials = APIError(
+        .invalidAPIKey,
+        "The credential is missing, unknown, expired or revoked. Send `Authorization: Bearer …` with a valid one.",
+        headers: [.wwwAuthenticate: "Bearer realm=\"tocsin\", error=\"invalid_token\""]
+    )
+
+    package static let unavailable = APIError(
+        .serviceUnavailable,
+        "Nothing was stored, because the storage cannot take it just now. Send the same request again later.",
+        headers: [.retryAfter: "5"]
+    )
+}

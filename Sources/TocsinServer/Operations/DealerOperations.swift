@@ -1,0 +1,256 @@
+import HTTPTypes
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+/// Dealers, and the partners that a dealer's admin lets make sites for it (decisions §3, §11).
+enum DealerOperations {
+    static let all = [list, create, get, patch, delete, listPartners, link, unlink]
+
+    static let schema = Schema.object([
+        .required("dealer_id", .id(DealerNoun.prefix)),
+        .required("name", .name),
+        .required("created_at", .time),
+    ]).named("Dealer")
+
+    static func json(_ dealer: Dealer) -> JSON {
+        [
+            "dealer_id": .string(dealer.id.text),
+            "name": .string(dealer.name),
+            "created_at": .string(dealer.createdAt.rfc3339Seconds),
+        ]
+    }
+
+    // MARK: Operations
+
+    private static let list = Operation(
+        .get,
+        "/v1/dealers",
+        id: "listDealers",
+        tag: .dealers,
+        summary: "List the dealers that the caller reaches",
+        callers: .admins.withPartners,
+        query: Operation.pageParameters,
+        replies: [.ok("A page of dealers.", .page(of: schema))],
+        errors: [.invalidCursor],
+        handle: { call in
+            let (reach, page) = (try call.reach, try call.page)
+            let found = try await call.read { try $0.dealers(within: reach, page: page) }
+            return .page(found.items.map(json), next: found.next)
+        }
+    )
+
+    private static let create = Operation(
+        .post,
+        "/v1/dealers",
+        id: "createDealer",
+        tag: .dealers,
+        summary: "Create a dealer",
+        callers: .platformAdmins,
+        body: .json(.object([.required("name", .name)])),
+        replies: [.created("The new dealer.", schema)],
+        errors: [.alreadyExists],
+        handle: { call in
+            let dealer = Dealer(id: call.newID(), name: try call.body.string("name"), createdAt: call.receivedAt)
+            return try await call.commit { transaction in
+                try transaction.insert(dealer)
+                return change(.created(json(dealer)), "dealer.create", dealer, "The dealer \(dealer.name) was created.")
+            }
+        }
+    )
+
+    private static let get = Operation(
+        .get,
+        "/v1/dealers/{dealer_id}",
+        id: "getDealer",
+        tag: .dealers,
+        summary: "Get a dealer",
+        callers: .admins.withPartners,
+        replies: [.ok("The dealer.", schema)],
+        errors: [.dealerNotFound],
+        handle: { call in
+            let id = try dealerID(call), reach = try call.reach
+            return .ok(json(try await call.read { try found($0.dealer(id, within: reach)) }))
+        }
+    )
+
+    private static let patch = Operation(
+        .patch,
+        "/v1/dealers/{dealer_id}",
+        id: "patchDealer",
+        tag: .dealers,
+        summary: "Change a dealer",
+        callers: .admins,
+        body: .json(.object([.optional("name", .name)])),
+        replies: [.ok("The dealer as it is now.", schema)],
+        errors: [.dealerNotFound, .alreadyExists],
+        handle: { call in
+            let id = try dealerID(call), reach = try call.reach
+            return try await call.commit { transaction in
+                var dealer = try found(transaction.dealer(id, within: reach))
+                dealer.name = call.body.optionalString("name") ?? dealer.name
+                try transaction.update(dealer)
+                return change(.ok(json(dealer)), "dealer.change", dealer, "The dealer \(dealer.name) was changed.")
+            }
+        }
+    )
+
+    private static let delete = Operation(
+        .delete,
+        "/v1/dealers/{dealer_id}",
+        id: "deleteDealer",
+        tag: .dealers,
+        summary: "Delete a dealer with everything that is its own",
+        callers: .platformAdmins,
+        query: [.force],
+        replies: [.noContent("The dealer is gone.")],
+        errors: [.dealerNotFound, .siteArmed, .siteInAlarm, .undeliveredEvents],
+        handle: { call in
+            let id = try dealerID(call)
+            let reply = try await call.commit { transaction in
+                let dealer = try found(transaction.dealer(id, within: .platform))
+                if !call.isForced { try refuseIfBusy(dealer, transaction) }
+                try transaction.deleteDealer(id)
+                return change(.noContent, "dealer.delete", dealer, "The dealer \(dealer.name) was deleted.")
+            }
+            call.services.directory.forget(id)
+            return reply
+        }
+    )
+
+    private static let listPartners = Operation(
+        .get,
+        "/v1/dealers/{dealer_id}/partners",
+        id: "listDealerPartners",
+        tag: .dealers,
+        summary: "List the partners that may make sites for the dealer",
+        callers: .admins,
+        replies: [.ok("All of them.", .page(of: PartnerOperations.schema))],
+        errors: [.dealerNotFound],
+        handle: { call in
+            let id = try dealerID(call), reach = try call.reach
+            let partners = try await call.read { reader in
+                _ = try found(reader.dealer(id, within: reach))
+                return try reader.linkedPartners(of: id).compactMap { try reader.partner($0, within: .platform) }
+            }
+            return .page(partners.map(PartnerOperations.json), next: nil)
+        }
+    )
+
+    private static let link = Operation(
+        .put,
+        "/v1/dealers/{dealer_id}/partners/{partner_id}",
+        id: "linkPartner",
+        tag: .dealers,
+        summary: "Let a partner make sites for the dealer",
+        callers: .admins,
+        replies: [.noContent("The partner is linked.")],
+        errors: [.dealerNotFound, .partnerNotFound],
+        handle: { call in
+            try await changeLink(call, "dealer.link_partner", "may now make sites for") {
+                transaction,
+                dealer,
+                partner in
+                try transaction.link(dealer, to: partner)
+            }
+        }
+    )
+
+    private static let unlink = Operation(
+        .delete,
+        "/v1/dealers/{dealer_id}/partners/{partner_id}",
+        id: "unlinkPartner",
+        tag: .dealers,
+        summary: "Let a partner make no more sites for the dealer",
+        notes: "Its sites stay.",
+        callers: .admins,
+        replies: [.noContent("The partner is not linked.")],
+        errors: [.dealerNotFound, .partnerNotFound],
+        handle: { call in
+            try await changeLink(call, "dealer.unlink_partner", "may make no more sites for") {
+                transaction,
+                dealer,
+                partner in
+                try transaction.unlink(dealer, from: partner)
+            }
+        }
+    )
+
+    // MARK: Parts
+
+    private static func changeLink(
+        _ call: Call,
+        _ action: String,
+        _ verb: String,
+        _ body: @escaping @Sendable (any LedgerTransaction, DealerID, PartnerID) throws -> Void
+    ) async throws -> Reply {
+        let id = try dealerID(call), reach = try call.reach
+        let partnerID: PartnerID = try call.id("partner_id", orThrow: .partnerNotFound)
+        return try await call.commit { transaction in
+            let dealer = try found(transaction.dealer(id, within: reach))
+            guard let partner = try transaction.partner(partnerID, within: .platform) else {
+                throw APIError.missing(.partnerNotFound)
+            }
+            try body(transaction, id, partnerID)
+            return Change(
+                .noContent,
+                action: action,
+                dealerID: id,
+                target: partnerID.text,
+                explanation: "The partner \(partner.name) \(verb) the dealer \(dealer.name)."
+            )
+        }
+    }
+
+    private static func dealerID(_ call: Call) throws -> DealerID { try call.id("dealer_id", orThrow: .dealerNotFound) }
+
+    private static func found(_ dealer: Dealer?) throws -> Dealer {
+        guard let dealer else { throw APIError.missing(.dealerNotFound) }
+        return dealer
+    }
+
+    private static func change(_ reply: Reply, _ action: String, _ dealer: Dealer, _ explanation: String) -> Change {
+        Change(reply, action: action, dealerID: dealer.id, target: dealer.id.text, explanation: explanation)
+    }
+
+    /// Refuses what §11 refuses unless it is forced: armed, in alarm, undelivered events.
+    private static func refuseIfBusy(_ dealer: Dealer, _ reader: any LedgerReader) throws {
+        let reach = Reach.dealer(dealer.id)
+        var page = PageRequest(limit: PageRequest.maximumLimit)
+        repeat {
+            let sites = try reader.sites(within: reach, filter: SiteFilter(dealerID: dealer.id), page: page)
+            for site in sites.items {
+                if let record = try reader.siteRecord(site.id, within: reach) {
+                    try SiteOperations.refuseIfArmed(record, partitions: record.configuration.partitions)
+                }
+            }
+            page.after = sites.next
+        } while page.after != nil
+        let last = try reader.lastSequence(of: dealer.id)
+        repeat {
+            let apps = try reader.apps(within: reach, page: page)
+            for app in apps.items {
+                for endpoint in try reader.endpoints(of: .app(app.id, of: dealer.id)) where endpoint.isEnabled {
+                    let isBehind = try reader.cursors(of: endpoint.id).contains { $0.sequence < last }
+                    let due = try reader.nextDue(of: endpoint.id)
+                    if isBehind || due != nil {
+                        throw APIError(
+                            .undeliveredEvents,
+                            "Events of this dealer are not delivered yet. Wait, or delete with ?force=true.",
+                            details: ["endpoint_id": .string(endpoint.id.text)]
+                        )
+                    }
+                }
+            }
+            page.after = apps.next
+        } while page.after != nil
+    }
+}
+
+extension Operation.Parameter {
+    /// Overrides the refusals of decisions §11.
+    package static let force = Operation.Parameter.optional(
+        "force",
+        Schema.boolean.described("Delete even what is armed, in alarm, or has undelivered events.")
+    )
+}

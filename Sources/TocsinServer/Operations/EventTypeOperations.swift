@@ -1,0 +1,47 @@
+import HTTPTypes
+import TocsinCore
+import TocsinJSON
+
+/// What types of events there are, and what their bodies look like (decisions §8).
+enum EventTypeOperations {
+    static let all = [list]
+
+    private static let list = Operation(
+        .get,
+        "/v1/event-types",
+        id: "listEventTypes",
+        tag: .events,
+        summary: "List the types of events with the schemas of their bodies",
+        callers: .authenticated,
+        replies: [
+            .ok(
+                "All of them.",
+                .page(
+                    of: Schema.object([
+                        .required("type", .oneOf(EventType.self)),
+                        .required("scope", Schema.oneOf(Scope.self).nullable),
+                        .required("subscribable", .boolean),
+                        .required("description", .string()),
+                        .required("schema", Schema.any.described("JSON Schema 2020-12 of the body.")),
+                    ]).named("EventType")
+                )
+            )
+        ],
+        handle: { _ in .ok(bytes: reply) }
+    )
+
+    /// The reply, which depends on nothing but the program.
+    private static let reply: [UInt8] = {
+        let types: [JSON] = EventType.allCases.map { type in
+            var components = SchemaComponents()
+            return [
+                "type": .string(type.rawValue),
+                "scope": JSON(type.requiredScope?.rawValue),
+                "subscribable": .bool(type.isSubscribable),
+                "description": .string(type.summary),
+                "schema": components.document(type.bodySchema),
+            ]
+        }
+        return JSON.object(["data": .array(types), "next_cursor": nil]).bytes
+    }()
+}

@@ -1,0 +1,218 @@
+import HTTPTypes
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+/// The partitions of a site (decisions §4, §11).
+enum PartitionOperations {
+    static let all = [list, create, get, patch, delete]
+
+    static let schema = Schema.object([
+        .required("partition_id", .id(PartitionNoun.prefix)),
+        .required("site_id", .id(SiteNoun.prefix)),
+        .required("number", numbers),
+        .required("name", .name),
+        .required("exit_delay_seconds", exitDelays),
+        .required("entry_delay_seconds", seconds),
+    ]).named("Partition")
+
+    static let createSchema = Schema.object([.required("number", numbers), .required("name", .name)] + delays)
+        .named("NewPartition")
+
+    private static let numbers = Schema.integer(1...Int64(Partition.maximumPerSite))
+    private static let seconds = Schema.integer(
+        Int64(Partition.delaySeconds.lowerBound)...Int64(Partition.delaySeconds.upperBound)
+    )
+    private static let exitDelays = Schema.object([
+        .optional("away", seconds), .optional("stay", seconds), .optional("night", seconds),
+        .optional("custom", seconds),
+    ]).named("ExitDelays")
+    private static let delays: [Schema.Property] = [
+        .optional("exit_delay_seconds", exitDelays), .optional("entry_delay_seconds", seconds),
+    ]
+
+    static func json(_ partition: Partition) -> JSON {
+        let exit = partition.exitDelaySeconds
+        return [
+            "partition_id": .string(partition.id.text),
+            "site_id": .string(partition.siteID.text),
+            "number": JSON(partition.number),
+            "name": .string(partition.name),
+            "exit_delay_seconds": [
+                "away": JSON(exit.away), "stay": JSON(exit.stay), "night": JSON(exit.night),
+                "custom": JSON(exit.custom),
+            ],
+            "entry_delay_seconds": JSON(partition.entryDelaySeconds),
+        ]
+    }
+
+    /// The partition that a create asks for.
+    static func draft(_ fields: Fields, of site: SiteID, _ call: Call) throws -> Partition {
+        var partition = Partition(
+            id: call.newID(),
+            siteID: site,
+            number: try fields.integer("number"),
+            name: try fields.string("name")
+        )
+        apply(fields, to: &partition)
+        return partition
+    }
+
+    static func refuseRepeatedNumbers(_ partitions: [Partition]) throws {
+        var seen: Set<Int> = []
+        for (index, partition) in partitions.enumerated() where !seen.insert(partition.number).inserted {
+            throw APIError.invalid("partitions[\(index)].number", "occurs twice")
+        }
+    }
+
+    // MARK: Operations
+
+    private static let list = Operation(
+        .get,
+        "/v1/sites/{site_id}/partitions",
+        id: "listPartitions",
+        tag: .sites,
+        summary: "List a site's partitions",
+        callers: .holding(.sitesRead),
+        replies: [.ok("All of them, by number.", .page(of: schema))],
+        errors: [.siteNotFound],
+        handle: { call in
+            let id = try call.siteID, reach = try call.reach
+            let record = try await call.read { try SiteOperations.found($0.siteRecord(id, within: reach)) }
+            return .page(record.configuration.partitions.map(json), next: nil)
+        }
+    )
+
+    private static let create = Operation(
+        .post,
+        "/v1/sites/{site_id}/partitions",
+        id: "createPartition",
+        tag: .sites,
+        summary: "Add a partition to a site",
+        callers: .holding(.sitesWrite),
+        body: .json(createSchema),
+        replies: [.created("The new partition, disarmed.", schema)],
+        errors: [.siteNotFound, .alreadyExists, .tooMany],
+        handle: { call in
+            let id = try call.siteID, reach = try call.reach
+            let partition = try draft(call.body, of: id, call)
+            return try await call.commit { transaction in
+                let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
+                guard record.configuration.partitions.count < Partition.maximumPerSite else {
+                    throw APIError(.tooMany, "A site has at most \(Partition.maximumPerSite) partitions.")
+                }
+                try transaction.insert(partition, since: call.receivedAt)
+                let explanation = "The partition \(partition.name) was added."
+                return change(.created(json(partition)), "partition.create", partition, record, explanation)
+            }
+        }
+    )
+
+    private static let get = Operation(
+        .get,
+        "/v1/sites/{site_id}/partitions/{partition_id}",
+        id: "getPartition",
+        tag: .sites,
+        summary: "Get a partition",
+        callers: .holding(.sitesRead),
+        replies: [.ok("The partition.", schema)],
+        errors: [.siteNotFound, .partitionNotFound],
+        handle: { call in
+            let id = try call.siteID, reach = try call.reach
+            let record = try await call.read { try SiteOperations.found($0.siteRecord(id, within: reach)) }
+            return .ok(json(try partition(call, in: record)))
+        }
+    )
+
+    private static let patch = Operation(
+        .patch,
+        "/v1/sites/{site_id}/partitions/{partition_id}",
+        id: "patchPartition",
+        tag: .sites,
+        summary: "Change a partition",
+        callers: .holding(.sitesWrite),
+        body: .json(.object([.optional("name", .name)] + delays)),
+        replies: [.ok("The partition as it is now.", schema)],
+        errors: [.siteNotFound, .partitionNotFound, .versionConflict],
+        handle: { call in
+            let id = try call.siteID, reach = try call.reach
+            return try await call.commit { transaction in
+                let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
+                try call.checkVersion(record.version)
+                var partition = try partition(call, in: record)
+                partition.name = call.body.optionalString("name") ?? partition.name
+                apply(call.body, to: &partition)
+                try transaction.update(partition)
+                let explanation = "The partition \(partition.name) was changed."
+                return change(.ok(json(partition)), "partition.change", partition, record, explanation)
+            }
+        }
+    )
+
+    private static let delete = Operation(
+        .delete,
+        "/v1/sites/{site_id}/partitions/{partition_id}",
+        id: "deletePartition",
+        tag: .sites,
+        summary: "Delete a partition that is not the last",
+        callers: .holding(.sitesWrite),
+        query: [.force],
+        replies: [.noContent("The partition is gone.")],
+        errors: [.siteNotFound, .partitionNotFound, .lastPartition, .siteArmed, .siteInAlarm, .versionConflict],
+        handle: { call in
+            let id = try call.siteID, reach = try call.reach
+            return try await call.commit { transaction in
+                let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
+                try call.checkVersion(record.version)
+                let partition = try partition(call, in: record)
+                if record.configuration.partitions.count == 1 {
+                    throw APIError(.lastPartition, "A site's last partition cannot be deleted. Delete the site.")
+                }
+                if !call.isForced { try SiteOperations.refuseIfArmed(record, partitions: [partition]) }
+                try transaction.deletePartition(partition.id, of: id)
+                let explanation = "The partition \(partition.name) was deleted."
+                return change(.noContent, "partition.delete", partition, record, explanation)
+            }
+        }
+    )
+
+    // MARK: Parts
+
+    private static func partition(_ call: Call, in record: SiteRecord) throws -> Partition {
+        let id: PartitionID = try call.id("partition_id", orThrow: .partitionNotFound)
+        guard let partition = record.configuration.partitions.first(where: { $0.id == id }) else {
+            throw APIError.missing(.partitionNotFound)
+        }
+        return partition
+    }
+
+    private static func apply(_ fields: Fields, to partition: inout Partition) {
+        if let exit = fields.fields("exit_delay_seconds") {
+            let before = partition.exitDelaySeconds
+            partition.exitDelaySeconds = ExitDelays(
+                away: exit.optionalInteger("away") ?? before.away,
+                stay: exit.optionalInteger("stay") ?? before.stay,
+                night: exit.optionalInteger("night") ?? before.night,
+                custom: exit.optionalInteger("custom") ?? before.custom
+            )
+        }
+        partition.entryDelaySeconds = fields.optionalInteger("entry_delay_seconds") ?? partition.entryDelaySeconds
+    }
+
+    private static func change(
+        _ reply: Reply,
+        _ action: String,
+        _ partition: Partition,
+        _ record: SiteRecord,
+        _ explanation: String
+    ) -> Change {
+        Change(
+            reply,
+            action: action,
+            dealerID: record.configuration.site.dealerID,
+            siteID: partition.siteID,
+            target: partition.id.text,
+            explanation: explanation
+        )
+    }
+}

@@ -1,0 +1,163 @@
+import HTTPTypes
+import TocsinJSON
+
+/// One thing that the server can do over HTTP, declared once: routing, access, checks and the document all read this.
+package struct Operation: Sendable {
+    package typealias Handler = @Sendable (Call) async throws -> Reply
+
+    package enum Body: Sendable {
+        case none
+        /// A JSON value of this form.
+        case json(Schema)
+        /// `application/x-www-form-urlencoded`; the handler reads it.
+        case form(Schema)
+    }
+
+    /// A query parameter.
+    package struct Parameter: Sendable {
+        package var name: String
+        package var schema: Schema
+        package var isRequired: Bool
+
+        package static func optional(_ name: String, _ schema: Schema) -> Parameter {
+            Parameter(name: name, schema: schema, isRequired: false)
+        }
+
+        package static func required(_ name: String, _ schema: Schema) -> Parameter {
+            Parameter(name: name, schema: schema, isRequired: true)
+        }
+    }
+
+    /// A reply that the operation gives when it is not refused.
+    package struct ReplyShape: Sendable {
+        package var status: HTTPResponse.Status
+        package var description: String
+        /// None for a reply without a body.
+        package var content: Schema?
+        package var contentType = Reply.jsonType
+
+        package static func ok(_ description: String, _ content: Schema) -> ReplyShape {
+            ReplyShape(status: .ok, description: description, content: content)
+        }
+
+        package static func created(_ description: String, _ content: Schema) -> ReplyShape {
+            ReplyShape(status: .created, description: description, content: content)
+        }
+
+        package static func noContent(_ description: String) -> ReplyShape {
+            ReplyShape(status: .noContent, description: description, content: nil)
+        }
+    }
+
+    package struct Flags: OptionSet, Sendable {
+        package let rawValue: Int
+        package init(rawValue: Int) { self.rawValue = rawValue }
+
+        /// Draws from a bucket per caller and site instead of the caller's own (decisions §1).
+        package static let siteBucket = Flags(rawValue: 1 << 0)
+        /// Takes no `Idempotency-Key` although it is a POST.
+        package static let noIdempotencyKey = Flags(rawValue: 1 << 1)
+        /// The machine behind it writes the audit log, refusals included.
+        package static let auditsItself = Flags(rawValue: 1 << 2)
+        /// Refusals have another form than ours (RFC 6749 §5.2).
+        package static let oauthErrors = Flags(rawValue: 1 << 3)
+    }
+
+    package static let bodyLimit = 1 << 20
+
+    package var method: HTTPRequest.Method
+    /// `/v1/sites/{site_id}`: a name in braces takes one segment.
+    package var path: String
+    package var id: String
+    package var tag: Tag
+    package var summary: String
+    package var notes: String?
+    package var callers: Callers
+    package var query: [Parameter]
+    package var body: Body
+    package var replies: [ReplyShape]
+    /// The codes it refuses with beyond those that follow from its declaration; see ``allErrors``.
+    package var errors: [ErrorCode]
+    package var flags: Flags
+    package var bodyLimit: Int
+    package var handle: Handler
+
+    package init(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        id: String,
+        tag: Tag,
+        summary: String,
+        notes: String? = nil,
+        callers: Callers,
+        query: [Parameter] = [],
+        body: Body = .none,
+        replies: [ReplyShape],
+        errors: [ErrorCode] = [],
+        flags: Flags = [],
+        bodyLimit: Int = Operation.bodyLimit,
+        handle: @escaping Handler
+    ) {
+        self.method = method
+        self.path = path
+        self.id = id
+        self.tag = tag
+        self.summary = summary
+        self.notes = notes
+        self.callers = callers
+        self.query = query
+        self.body = body
+        self.replies = replies
+        self.errors = errors
+        self.flags = flags
+        self.bodyLimit = bodyLimit
+        self.handle = handle
+    }
+
+    /// The chapters of the document.
+    package enum Tag: String, CaseIterable, Sendable {
+        case arming
+        case sites
+        case dealers
+        case partners
+        case apps
+        case endpoints
+        case deliveries
+        case events
+        case audit
+        case access
+        case operations
+    }
+}
+
+extension Operation {
+    var segments: [Substring] { path.split(separator: "/") }
+
+    /// The names in braces, in order.
+    var pathParameters: [String] {
+        segments.filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
+    }
+
+    var isWrite: Bool { method != .get && method != .head }
+    var takesIdempotencyKey: Bool { isWrite && !flags.contains(.noIdempotencyKey) }
+
+    /// Every code that the operation can answer with: its own, and what the pipeline refuses on its behalf.
+    package var allErrors: [ErrorCode] {
+        var codes = errors + [.invalidTraceID, .internalError, .serviceUnavailable, .rateLimited]
+        if !callers.anonymous { codes += [.invalidAPIKey, .permissionDenied] }
+        if !query.isEmpty { codes += [.malformedRequest, .validationFailed] }
+        if takesIdempotencyKey { codes += [.invalidIdempotencyKey, .idempotencyConflict, .idempotencyInProgress] }
+        switch body {
+        case .none: break
+        case .json: codes += [.malformedJSON, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
+        case .form: codes += [.malformedRequest, .bodyTooLarge, .unsupportedMediaType]
+        }
+        return ErrorCode.allCases.filter(codes.contains)
+    }
+
+    /// The page of a list (decisions §1).
+    package static let pageParameters: [Parameter] = [
+        .optional("limit", Schema.integer(1...200).described("How many at most; 50 if left out.")),
+        .optional("cursor", Schema.string(1...1000).described("`next_cursor` of the page before.")),
+    ]
+}

@@ -1,0 +1,351 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+/// What Hummingbird hands over beside the request.
+struct Connection: InitializableFromSource {
+    let channel: any Channel
+    let logger: Logger
+
+    init(source: ApplicationRequestContextSource) {
+        channel = source.channel
+        logger = source.logger
+    }
+}
+
+/// Takes every request through the same steps, in an order in which nothing is read before it may be asked.
+///
+/// Find the operation, authenticate, authorise, limit the rate, read the body, look for a stored reply, check the body,
+/// run the handler, answer.
+struct Pipeline: HTTPResponder {
+    typealias Context = Connection
+
+    let services: Services
+    let routes: Routes
+    let metrics = ServerMetrics()
+
+    /// A request on its way: what is known of it so far, and what its response must tell in any case.
+    private struct Progress {
+        let requestID: String
+        let startedAt: Instant
+        var head: RequestHead
+        var traceID: String?
+        var caller = Caller.anonymous
+        var standing = RateLimiter.unlimited
+        var bound: BoundOperation?
+        var call: Call?
+    }
+
+    func respond(to request: Request, context: Connection) async throws -> Response {
+        let now = services.clock.now
+        var progress = Progress(
+            requestID: services.newRequestID(at: now),
+            startedAt: now,
+            head: RequestHead(request.headers)
+        )
+        let started = ContinuousClock.now
+        var reply: Reply
+        do {
+            reply = try await answer(request, context, &progress)
+        } catch let error as HTTPParserError {
+            // Hummingbird answers these itself and closes the connection.
+            throw error
+        } catch {
+            reply = await refuse(error, progress, context.logger)
+        }
+        (progress.bound?.metrics ?? metrics.unknown).record(status: reply.status.code, started.duration(to: .now))
+        return response(reply, progress, isHead: request.method == .head)
+    }
+
+    // MARK: Steps
+
+    private func answer(_ request: Request, _ context: Connection, _ progress: inout Progress) async throws -> Reply {
+        let target = request.head.path ?? "/"
+        let split = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
+        let rawQuery = split == target.endIndex ? "" : target[target.utf8.index(after: split)...]
+        let (bound, pathValues) = try find(request.method, target[..<split])
+        progress.bound = bound
+        let operation = bound.operation
+        progress.traceID = try traceID(progress.head)
+        let peer = context.channel.remoteAddress
+        let forwardedFor = progress.head.forwardedFor
+        let address = { services.settings.trustedProxies.client(peer: peer, forwardedFor: forwardedFor) }
+        if !operation.callers.anonymous {
+            let authorization = progress.head.authorization
+            progress.caller = try await services.authenticator.caller(authorization: authorization, address: address)
+            try operation.callers.admit(progress.caller)
+        }
+        try limit(operation, pathValues, &progress)
+        let bytes = try await body(of: request, operation, progress.head)
+        let receivedAt = services.clock.now
+        let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
+        if let claim { try services.running.begin(claim) }
+        defer { if let claim { services.running.end(claim) } }
+        if let claim, let stored = try await stored(claim) { return try claim.replay(stored) }
+        let call = Call(
+            services: services,
+            caller: progress.caller,
+            requestID: progress.requestID,
+            traceID: progress.traceID,
+            receivedAt: receivedAt,
+            body: try checkedBody(bytes, operation, progress.head),
+            bytes: bytes,
+            query: try checkedQuery(rawQuery, operation),
+            idempotency: claim,
+            clientAddress: address(),
+            head: progress.head,
+            bound: bound,
+            pathValues: pathValues
+        )
+        progress.call = call
+        return try await operation.handle(call)
+    }
+
+    private func find(_ method: HTTPRequest.Method, _ path: Substring) throws -> (BoundOperation, [String]) {
+        switch routes.match(method, path) {
+        case .found(let bound, let parameters): return (bound, parameters)
+        case .otherMethods(let allow):
+            throw APIError(
+                .methodNotAllowed,
+                "This path does not take \(method.rawValue). It takes \(allow).",
+                headers: [.allow: allow]
+            )
+        case .none:
+            throw APIError(.notFound, "There is nothing at this path. GET /openapi.json lists what there is.")
+        }
+    }
+
+    /// Longer trace ids would be a way to fill the audit log.
+    private static let traceIDLengthMax = 128
+
+    private func traceID(_ head: RequestHead) throws -> String? {
+        guard let traceID = head.traceID else { return nil }
+        guard traceID.isVisibleASCII(upTo: Self.traceIDLengthMax) else {
+            throw APIError(
+                .invalidTraceID,
+                "x-partner-trace-id must have 1 to \(Self.traceIDLengthMax) visible ASCII characters.",
+                field: "x-partner-trace-id"
+            )
+        }
+        return traceID
+    }
+
+    private func limit(_ operation: Operation, _ pathValues: [String], _ progress: inout Progress) throws {
+        let caller = progress.caller
+        let isPerSite = operation.flags.contains(.siteBucket)
+        progress.standing = services.limiter.take(
+            caller.tier,
+            bucket: isPerSite ? "\(caller.key) \(pathValues.first ?? "")" : caller.key,
+            now: progress.startedAt
+        )
+        guard let wait = progress.standing.retryAfterSeconds else { return }
+        throw APIError(
+            .rateLimited,
+            "Too many requests for your tier. Send this one again in \(wait) s.",
+            headers: [.retryAfter: String(wait)]
+        )
+    }
+
+    /// Reads the body if the operation has one; a body that it does not have is left unread.
+    private func body(of request: Request, _ operation: Operation, _ head: RequestHead) async throws -> [UInt8] {
+        let type: String
+        switch operation.body {
+        case .none: return []
+        case .json: type = Reply.jsonType
+        case .form: type = "application/x-www-form-urlencoded"
+        }
+        let tooLarge = APIError(
+            .bodyTooLarge,
+            "The body is larger than \(operation.bodyLimit) bytes. Send less at once."
+        )
+        if let length = head.contentLength.flatMap(Int.init), length > operation.bodyLimit { throw tooLarge }
+        guard head.hasContentType(type) else {
+            throw APIError(.unsupportedMediaType, "The body must be \(type). Set Content-Type to that.")
+        }
+        do {
+            var buffer = try await request.body.collect(upTo: operation.bodyLimit)
+            return buffer.readBytes(length: buffer.readableBytes) ?? []
+        } catch is NIOTooManyBytesError {
+            throw tooLarge
+        }
+    }
+
+    private func claim(
+        _ operation: Operation,
+        _ progress: Progress,
+        path: Substring,
+        query: Substring,
+        payload: [UInt8]
+    ) throws -> IdempotencyClaim? {
+        guard let key = progress.head.idempotencyKey, operation.takesIdempotencyKey else { return nil }
+        guard key.isVisibleASCII(upTo: IdempotencyClaim.keyLengthMax) else {
+            throw APIError(
+                .invalidIdempotencyKey,
+                "Idempotency-Key must have 1 to \(IdempotencyClaim.keyLengthMax) visible ASCII characters.",
+                field: "Idempotency-Key"
+            )
+        }
+        return IdempotencyClaim(
+            caller: progress.caller,
+            method: operation.method.rawValue,
+            path: String(path),
+            key: key,
+            query: query,
+            payload: payload,
+            vault: services.vault
+        )
+    }
+
+    private func stored(_ claim: IdempotencyClaim) async throws -> IdempotencyRecord? {
+        let (ticket, now) = (claim.ticket, services.clock.now)
+        let record = try await services.ledger.read { reader in
+            try reader.idempotencyRecord(
+                caller: ticket.caller,
+                method: ticket.method,
+                path: ticket.path,
+                key: ticket.key
+            )
+        }
+        return record.flatMap { now - $0.createdAt < IdempotencyRecord.lifetime ? $0 : nil }
+    }
+
+    private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> Fields {
+        guard case .json(let schema) = operation.body else { return Fields([:]) }
+        let json: JSON
+        do {
+            json = try JSONParser.parse(bytes)
+        } catch {
+            throw APIError(
+                .malformedJSON,
+                "The body is not JSON that we accept: \(error.reason) at byte \(error.offset).",
+                details: ["offset": JSON(error.offset), "reason": .string(error.code.rawValue)]
+            )
+        }
+        let errors = schema.validate(json, strict: head.isStrict)
+        if !errors.isEmpty { throw APIError.invalid(errors) }
+        return Fields(json.object ?? [:])
+    }
+
+    /// Turns the query's texts into the values that the parameters' schemas ask for; unknown parameters are ignored.
+    private func checkedQuery(_ query: Substring, _ operation: Operation) throws -> Fields {
+        if operation.query.isEmpty || query.isEmpty && !operation.query.contains(where: \.isRequired) {
+            return Fields([:])
+        }
+        let form = try FormFields(query, plusIsSpace: false)
+        var values = JSONObject()
+        var errors: [FieldError] = []
+        for parameter in operation.query {
+            guard let text = form[parameter.name] else {
+                if parameter.isRequired { errors.append(FieldError(field: parameter.name, message: "is required")) }
+                continue
+            }
+            let value = parameter.schema.value(fromQuery: text)
+            let found = Schema.object([.required(parameter.name, parameter.schema)]).validate([parameter.name: value])
+            if found.isEmpty { values[parameter.name] = value }
+            errors += found
+        }
+        if !errors.isEmpty { throw APIError.invalid(errors) }
+        return Fields(values)
+    }
+
+    // MARK: Refusing
+
+    private func refuse(_ error: any Error, _ progress: Progress, _ logger: Logger) async -> Reply {
+        let refusal = APIError(telling: error)
+        if refusal.code == .internalError {
+            logger.error(
+                "request failed",
+                metadata: ["request.id": "\(progress.requestID)", "error": "\(String(reflecting: error))"]
+            )
+        }
+        await audit(refusal, progress, logger)
+        var reply = Reply(refusal.code.status, headers: refusal.headers)
+        reply.body = .bytes(refusal.body(requestID: progress.requestID), contentType: Reply.jsonType)
+        return reply
+    }
+
+    /// Keeps what a known caller was not allowed to change, or what stood in the way (decisions §10).
+    private func audit(_ refusal: APIError, _ progress: Progress, _ logger: Logger) async {
+        guard let call = progress.call, call.bound.operation.isWrite,
+            !call.bound.operation.flags.contains(.auditsItself),
+            refusal.code.status == .forbidden || refusal.code.status == .conflict
+        else { return }
+        let entry = call.auditEntry(of: refusal)
+        do {
+            try await services.ledger.write { try $0.append(entry) }
+        } catch {
+            // The refusal stands whether or not it could be noted; nothing was acknowledged.
+            logger.warning("a refusal could not be audited", metadata: ["request.id": "\(progress.requestID)"])
+        }
+    }
+
+    // MARK: Answering
+
+    private func response(_ reply: Reply, _ progress: Progress, isHead: Bool) -> Response {
+        var headers = reply.headers
+        headers.append(HTTPField(name: .requestID, value: progress.requestID))
+        let standing = progress.standing
+        headers.append(HTTPField(name: .rateLimitLimit, value: String(standing.limit)))
+        headers.append(HTTPField(name: .rateLimitRemaining, value: String(standing.remaining)))
+        headers.append(HTTPField(name: .rateLimitReset, value: String(standing.resetSeconds)))
+        if let traceID = progress.traceID { headers.append(HTTPField(name: .traceID, value: traceID)) }
+        let body: ResponseBody
+        switch reply.body {
+        case .none: body = ResponseBody()
+        case .bytes(let bytes, let contentType):
+            headers.append(HTTPField(name: .contentType, value: contentType))
+            body = ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
+        case .stream(let contentType, let write):
+            headers.append(HTTPField(name: .contentType, value: contentType))
+            body = ResponseBody(write)
+        }
+        let response = Response(status: reply.status, headers: headers, body: body)
+        return isHead ? response.createHeadResponse() : response
+    }
+}
+
+extension Schema {
+    /// The value that a query's text stands for; a text that does not fit stays a text, and validation says so.
+    fileprivate func value(fromQuery text: String) -> JSON {
+        switch kind {
+        case .integer: Int64(text).map(JSON.integer) ?? .string(text)
+        case .boolean: text == "true" ? true : text == "false" ? false : .string(text)
+        case .any, .string, .array, .object, .map, .anyOf: .string(text)
+        }
+    }
+}
+
+extension APIError {
+    /// What a caller gets to see of any error; what is not ours to tell becomes a 500 without its insides.
+    init(telling error: any Error) {
+        switch error {
+        case let error as APIError: self = error
+        case let error as LedgerError: self.init(telling: error)
+        default: self = .internalFailure
+        }
+    }
+
+    private init(telling error: LedgerError) {
+        switch error.code {
+        case .full, .unavailable: self = .unavailable
+        case .duplicate:
+            let subject = error.subject ?? "value"
+            self.init(.alreadyExists, "This \(subject) is taken already. Choose another.", field: error.subject)
+        case .invalid:
+            self.init(.invalidCursor, "The cursor is not one of ours. Begin at the first page.", field: "cursor")
+        case .locked, .corrupt, .newerSchema: self = .internalFailure
+        }
+    }
+
+    static let internalFailure = APIError(
+        .internalError,
+        "Something went wrong on our side. Send the request again later, and quote the request id if it goes on."
+    )
+}

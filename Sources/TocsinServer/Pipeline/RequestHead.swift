@@ -1,0 +1,54 @@
+import HTTPTypes
+
+/// The header fields that the pipeline reads, found in one pass.
+struct RequestHead: Sendable {
+    var authorization: String?
+    var contentType: String?
+    var contentLength: String?
+    var idempotencyKey: String?
+    var traceID: String?
+    var prefer: String?
+    var ifMatch: String?
+    var accept: String?
+    var forwardedFor: String?
+    var lastEventID: String?
+
+    init(_ fields: HTTPFields) {
+        for field in fields {
+            switch field.name.canonicalName {
+            case "authorization": authorization = field.value
+            case "content-type": contentType = field.value
+            case "content-length": contentLength = field.value
+            case "idempotency-key": idempotencyKey = field.value
+            case "x-partner-trace-id": traceID = field.value
+            case "prefer": prefer = field.value
+            case "if-match": ifMatch = field.value
+            case "accept": accept = field.value
+            // Several fields of that name are one list (RFC 9110 §5.3).
+            case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(field.value)" } ?? field.value
+            case "last-event-id": lastEventID = field.value
+            default: break
+            }
+        }
+    }
+
+    /// Unknown members of the body are refused (decisions §1).
+    var isStrict: Bool {
+        guard let prefer else { return false }
+        return prefer.split(separator: ",").contains { $0.trimmed.lowercased() == "handling=strict" }
+    }
+
+    /// Whether the body is of this media type; parameters such as `charset` do not matter.
+    func hasContentType(_ type: String) -> Bool {
+        guard let contentType else { return false }
+        if contentType == type { return true }
+        return contentType.split(separator: ";", maxSplits: 1).first?.trimmed.lowercased() == type
+    }
+}
+
+extension String {
+    /// Whether these are 1 to `limit` visible ASCII characters, as keys and trace ids must be (decisions §1).
+    func isVisibleASCII(upTo limit: Int) -> Bool {
+        (1...limit).contains(utf8.count) && utf8.allSatisfy { (0x21...0x7E).contains($0) }
+    }
+}

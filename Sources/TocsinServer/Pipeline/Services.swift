@@ -1,0 +1,96 @@
+import Synchronization
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+
+/// Everything that handlers work with; made once by ``ServerApplication``.
+package final class Services: Sendable {
+    package let ledger: any Ledger
+    package let vault: Vault
+    package let clock: any WallClock
+    package let randomness: any Randomness
+    package let settings: ServerSettings
+    package let directory: Directory
+    package let tokens: TokenIssuer
+    package let arming: any ArmingReports
+    package let deliveries: any DeliveryControl
+    /// What `GET /metrics` shows; none if the program keeps no metrics.
+    let metricsPage: (@Sendable () -> String)?
+    let failures: FailureLimiter
+    let limiter = RateLimiter()
+    let running = IdempotencyRegistry()
+    let authenticator: Authenticator
+    /// Set once, when the program begins to stop: `/health/ready` says so to load balancers.
+    private let stopping = Atomic(false)
+    private let requestNumber: Atomic<UInt64>
+    private let requestSeed: UInt16
+
+    init(
+        ledger: any Ledger,
+        vault: Vault,
+        clock: any WallClock,
+        randomness: any Randomness,
+        settings: ServerSettings,
+        arming: any ArmingReports,
+        deliveries: any DeliveryControl,
+        metricsPage: (@Sendable () -> String)?
+    ) async throws {
+        self.ledger = ledger
+        self.vault = vault
+        self.clock = clock
+        self.randomness = randomness
+        self.settings = settings
+        self.arming = arming
+        self.deliveries = deliveries
+        self.metricsPage = metricsPage
+        directory = Directory(ledger: ledger, clock: clock)
+        tokens = try await TokenIssuer.load(ledger: ledger, vault: vault, publicURL: settings.publicURL)
+        failures = FailureLimiter(clock: clock)
+        authenticator = Authenticator(directory: directory, tokens: tokens, failures: failures, clock: clock)
+        requestNumber = Atomic(randomness.next())
+        requestSeed = UInt16(truncatingIfNeeded: randomness.next())
+    }
+
+    /// An id for a request: unique, ordered by time, and cheaper than asking the system for randomness each time.
+    func newRequestID(at instant: Instant) -> String {
+        let number = requestNumber.wrappingAdd(1, ordering: .relaxed).newValue
+        return RequestID(at: instant, random: (high: requestSeed, low: number)).text
+    }
+
+    package var isStopping: Bool { stopping.load(ordering: .relaxed) }
+    func beginStopping() { stopping.store(true, ordering: .relaxed) }
+}
+
+/// What the server needs to know from outside.
+package struct ServerSettings: Sendable {
+    package var host: String
+    /// 0 takes any free port.
+    package var port: Int
+    /// Where the server is reached from outside, without a slash at the end: the issuer of tokens.
+    package var publicURL: String
+    /// Whose `X-Forwarded-For` is believed.
+    package var trustedProxies: [AddressBlock]
+
+    package init(host: String, port: Int, publicURL: String, trustedProxies: [AddressBlock] = []) {
+        self.host = host
+        self.port = port
+        self.publicURL = publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL
+        self.trustedProxies = trustedProxies
+    }
+}
+
+/// What decides partners' reports.
+package protocol ArmingReports: Sendable {
+    func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
+}
+
+extension SiteEngine: ArmingReports {}
+
+/// What management tells the delivery engine, after the commit.
+package protocol DeliveryControl: Sendable {
+    /// The endpoint was made, changed, enabled, disabled, or has other secrets.
+    func endpointChanged(_ id: EndpointID) async
+    /// The app's scopes or standing changed: what its endpoints may get is judged anew.
+    func appChanged(_ id: AppID) async
+    func endpointDeleted(_ id: EndpointID) async
+}

@@ -1,0 +1,96 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+
+/// The HTTP server: Hummingbird's shell around ``Pipeline``.
+///
+/// It stops as a service does: it takes no more connections, finishes the requests that are in flight, and ends.
+package struct ServerApplication: Service {
+    /// How long a connection may say nothing before it is closed: slow clients hold nothing up for longer.
+    static let idleTimeout: TimeAmount = .seconds(60)
+    /// Header sections beyond this are refused by the decoder; no client of ours sends a fraction of it.
+    static let headerSizeMax = 32 * 1024
+    /// A closing time opens many connections in one second.
+    static let backlog = 4096
+
+    package let services: Services
+    private let settings: ServerSettings
+    private let logger: Logger
+
+    package init(
+        ledger: any Ledger,
+        vault: Vault,
+        clock: any WallClock,
+        randomness: any Randomness,
+        settings: ServerSettings,
+        arming: any ArmingReports,
+        deliveries: any DeliveryControl,
+        metricsPage: (@Sendable () -> String)? = nil,
+        logger: Logger
+    ) async throws {
+        self.settings = settings
+        self.logger = logger
+        services = try await Services(
+            ledger: ledger,
+            vault: vault,
+            clock: clock,
+            randomness: randomness,
+            settings: settings,
+            arming: arming,
+            deliveries: deliveries,
+            metricsPage: metricsPage
+        )
+    }
+
+    /// The application itself, for tests that talk to it without a socket.
+    package func application(
+        onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
+    ) -> some ApplicationProtocol {
+        let decoder = HTTP1Channel.Configuration.DecoderConfiguration(
+            maxHeaderFieldSize: Self.headerSizeMax,
+            maxHeaderListSize: Self.headerSizeMax,
+            maxHeaderFieldCount: 100
+        )
+        return Application(
+            responder: Pipeline(services: services, routes: Routes(Operations.all)),
+            server: .http1(
+                configuration: .init(idleTimeout: Self.idleTimeout, httpDecoderConfiguration: decoder)
+            ),
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port),
+                backlog: Self.backlog
+            ),
+            services: [ReadinessService(services: services)],
+            onServerRunning: onRunning,
+            logger: logger
+        )
+    }
+
+    package func run() async throws { try await run { _ in } }
+
+    /// Serves until graceful shutdown; tells `onRunning` the port once requests are taken.
+    package func run(onRunning: @escaping @Sendable (Int) async -> Void) async throws {
+        let application = application { channel in
+            await onRunning(channel.localAddress?.port ?? 0)
+        }
+        try await application.run()
+    }
+}
+
+/// Turns `/health/ready` to 503 as soon as the program begins to stop.
+private struct ReadinessService: Service {
+    let services: Services
+
+    func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await gracefulShutdown()
+        } onGracefulShutdown: {
+            services.beginStopping()
+        }
+    }
+}
