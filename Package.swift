@@ -87,7 +87,7 @@ let serverTargets: [Target] = [
     ),
     layer("TocsinTestSupport", ["TocsinEngine", "TocsinLedgerSQLite", "TocsinDelivery", nio("NIOCore"), logging]),
     tests("TocsinLedgerTests", ["TocsinTestSupport", "TocsinLedgerSQLite"]),
-    tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine"]),
+    tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine", logging, lifecycle]),
     tests(
         "TocsinDeliveryTests",
         [

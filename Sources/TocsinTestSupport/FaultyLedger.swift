@@ -1,0 +1,39 @@
+import Synchronization
+import TocsinCore
+import TocsinLedger
+
+/// A ledger whose next commits fail as told; everything else goes to the real one.
+package final class FaultyLedger: Ledger {
+    private let real: any Ledger
+    private let faults = Mutex<[LedgerError]>([])
+
+    package init(_ real: any Ledger) { self.real = real }
+
+    /// Makes one commit more fail, behind those that were told before.
+    package func failNextCommit(with error: LedgerError) { faults.withLock { $0.append(error) } }
+
+    package func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
+        let fault = faults.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        if let fault { throw fault }
+        return try await real.commit(decisions)
+    }
+
+    package func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }
+
+    package func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] {
+        try await real.load(sites)
+    }
+
+    package func write<T: Sendable>(
+        _ body: @escaping @Sendable (any LedgerTransaction) throws -> T
+    ) async throws -> T {
+        try await real.write(body)
+    }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
+        try await real.read(body)
+    }
+
+    package func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
+    package func close() async throws(LedgerError) { try await real.close() }
+}

@@ -1,0 +1,121 @@
+import Logging
+import ServiceLifecycle
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+import TocsinLedgerSQLite
+import TocsinTestSupport
+
+/// An engine that runs, with the means to look at what it did.
+struct Stage: Sendable {
+    let ledger: any Ledger
+    let faults: FaultyLedger
+    let world: LedgerWorld
+    let engine: SiteEngine
+    let clock: ManualClock
+    let collector: EventCollector
+    let vault: Vault
+    let start: Instant
+
+    func report(
+        _ state: ReportedState,
+        target: PartitionTarget = .all,
+        timestamp: Instant? = nil,
+        receivedAt: Instant? = nil,
+        delaySeconds: Int? = nil,
+        reportID: String? = nil,
+        partner: PartnerID? = nil,
+        idempotency: IdempotencyTicket? = nil
+    ) async throws -> ReportResult {
+        let report = ArmingReport(
+            state: state,
+            target: target,
+            timestamp: timestamp ?? start,
+            userID: "Ann",
+            source: .keypad,
+            delaySeconds: delaySeconds,
+            reportID: reportID
+        )
+        return try await engine.report(
+            ReportCommand(
+                siteID: world.site.id,
+                partnerID: partner ?? world.partner.id,
+                report: report,
+                receivedAt: receivedAt ?? clock.now,
+                requestID: "req_test",
+                idempotency: idempotency
+            )
+        )
+    }
+
+    func storedState() async throws -> PartitionState {
+        let (site, partition) = (world.site.id, world.partition.id)
+        let record = try await ledger.load([site])[site]
+        guard let state = record?.state.partitions[partition] else { throw Missing(what: "the partition's state") }
+        return state
+    }
+
+    func log() async throws -> [LoggedEvent] {
+        try await ledger.read { [dealer = world.dealer.id] in try $0.events(of: dealer, after: 0, limit: 10_000) }
+    }
+
+    func audit() async throws -> [AuditEntry] {
+        try await ledger.read { [dealer = world.dealer.id] reader in
+            try reader.audit(within: .dealer(dealer), filter: AuditFilter(), page: PageRequest(limit: 200)).items
+                .map(\.entry)
+        }
+    }
+
+    struct Missing: Error {
+        var what: String
+    }
+}
+
+/// Runs an engine and its deadlines around `body`, then stops them as the program would.
+func withStage(
+    ledger given: (any Ledger)? = nil,
+    world givenWorld: LedgerWorld? = nil,
+    startingAfter delay: Duration = .zero,
+    _ body: @escaping @Sendable (Stage) async throws -> Void
+) async throws {
+    let ledger = try given ?? SQLiteLedger.open(.memory)
+    let world = if let givenWorld { givenWorld } else { try await LedgerWorld.make(in: ledger) }
+    let faults = FaultyLedger(ledger)
+    let clock = ManualClock(at: LedgerWorld.start + delay)
+    let collector = EventCollector()
+    let vault = Vault(key: Array(repeating: 7, count: Vault.keyLength))
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let engine = SiteEngine(
+        ledger: faults,
+        clock: clock,
+        randomness: SeededRandomness(seed: 42),
+        vault: vault,
+        sinks: [collector],
+        logger: logger
+    )
+    let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(services: [engine, engine.deadlines], logger: logger)
+    )
+    let stage = Stage(
+        ledger: ledger,
+        faults: faults,
+        world: world,
+        engine: engine,
+        clock: clock,
+        collector: collector,
+        vault: vault,
+        start: LedgerWorld.start
+    )
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await group.run() }
+        do {
+            try await body(stage)
+        } catch {
+            await group.triggerGracefulShutdown()
+            throw error
+        }
+        await group.triggerGracefulShutdown()
+        try await tasks.waitForAll()
+    }
+}
