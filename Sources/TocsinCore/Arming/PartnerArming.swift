@@ -107,9 +107,12 @@ package struct PartnerArming: Sendable {
         var marks: [ScorecardMark] = []
         if receivedAt - report.timestamp > Self.contractLatency { marks.append(.lateReport) }
         if report.timestamp > receivedAt { marks.append(.clockAhead) }
-        if let delay = report.delaySeconds, answers.contains(where: \.applied) {
-            let targets = configuration.partitions.filter { report.target.covers($0) }
-            if targets.contains(where: { !$0.expects(delay: delay, of: report) }) { marks.append(.delayMismatch) }
+        if let delay = report.delaySeconds {
+            let applied = Set(answers.filter(\.applied).map(\.partitionID))
+            let mismatch = configuration.partitions.contains {
+                applied.contains($0.id) && !$0.expects(delay: delay, of: report)
+            }
+            if mismatch { marks.append(.delayMismatch) }
         }
         return marks
     }

@@ -6,7 +6,7 @@ struct ArmingPropertyTests {
     /// Made once: making them takes longer than looking at them.
     private static let sites = {
         let seed = Seed.announced(for: "arming properties")
-        return (0..<2000).map { RandomSite(seed: seed &+ $0) }
+        return (0..<1500).map { RandomSite(seed: seed &+ $0) }
     }()
 
     @Test func `the order of reports is that of decisions 4 and 14 (I19)`() throws {
