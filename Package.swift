@@ -78,7 +78,8 @@ let serverTargets: [Target] = [
     .executableTarget(
         name: "tocsin",
         dependencies: [
-            "TocsinServer", "TocsinFleet", "TocsinLab", "TocsinLedgerSQLite", httpClient, nio("NIOCore"),
+            "TocsinServer", "TocsinFleet", "TocsinLab", "TocsinLedgerSQLite", httpClient,
+            nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),
             logging, metrics, lifecycle, signals,

@@ -188,3 +188,13 @@ package struct FleetOutcome: Sendable {
         ]
     }
 }
+
+extension FleetChange {
+    /// Reads what ``json`` wrote.
+    package init?(_ json: JSON) {
+        guard let action = json["action"]?.string.flatMap(Action.init), let kind = json["kind"]?.string,
+            let name = json["name"]?.string
+        else { return nil }
+        self.init(action, kind, name, members: json["members"]?.array?.compactMap(\.string) ?? [])
+    }
+}

@@ -22,6 +22,16 @@ enum UserAction: String, CaseIterable {
     case arm, disarm, bypass
 }
 
+/// What a schedule is called that was given no name.
+enum ScheduleName {
+    static func derived(_ settings: JSONObject) -> String {
+        let action = settings["arm"]?.string.map { "arm \($0)" } ?? "disarm"
+        let days = settings["days"]?.array?.compactMap(\.string).joined(separator: " ") ?? ""
+        return
+            "partition \(settings["partition"]?.integer ?? 0): \(action) at \(settings["at"]?.string ?? "") on \(days)"
+    }
+}
+
 extension FleetParser {
     mutating func fixture(_ kind: FixtureKind, _ node: Node, at place: Place) -> FleetFixture? {
         switch kind {
@@ -133,7 +143,6 @@ extension FleetParser {
         let warning = integer(members, "warning_minutes", in: 0...120)
         let givenName = reader.text(members, "name")
         guard let partition, let at, let days, mode != nil || disarms == true else { return nil }
-        let action = mode.map { "arm \($0.rawValue)" } ?? "disarm"
         var settings = JSONObject()
         settings["partition"] = JSON(partition)
         settings["arm"] = mode.map { .string($0.rawValue) }
@@ -143,7 +152,7 @@ extension FleetParser {
         settings["force_arm"] = force.map(JSON.bool)
         settings["warning_minutes"] = warning
         // A rule without a name is told apart by what it does.
-        let name = givenName ?? scheduleName(partition: partition, action: action, at: at, days: days)
+        let name = givenName ?? ScheduleName.derived(settings)
         return FleetFixture(
             place: place,
             kind: .schedule,
@@ -151,11 +160,6 @@ extension FleetParser {
             settings: settings,
             partitions: Marked(value: [partition], place: members.place(of: "partition"))
         )
-    }
-
-    private func scheduleName(partition: Int, action: String, at: String, days: Set<Weekday>) -> String {
-        let words = Weekday.allCases.filter(days.contains).map(\.rawValue).joined(separator: " ")
-        return "partition \(partition): \(action) at \(at) on \(words)"
     }
 
     private mutating func contact(_ node: Node, at place: Place) -> FleetFixture? {

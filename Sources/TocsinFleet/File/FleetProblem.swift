@@ -96,12 +96,12 @@ struct ProblemList {
     }
 
     /// The error that tells all of them; none if there is none.
-    func error(_ code: FleetError.Code = .invalid) -> FleetError? {
+    func error(_ code: FleetError.Code = .invalid, named name: String = "the fleet file") -> FleetError? {
         guard !all.isEmpty else { return nil }
         let count = all.count + leftOut
         let message =
             switch code {
-            case .malformed, .invalid, .failed: "the fleet file has \(count) problem\(count == 1 ? "" : "s")"
+            case .malformed, .invalid, .failed: "\(name) has \(count) problem\(count == 1 ? "" : "s")"
             case .refused: "\(count) deletion\(count == 1 ? " was" : "s were") refused; --force overrides"
             }
         let shown = leftOut == 0 ? message : "\(message), of which the first \(all.count) are told"

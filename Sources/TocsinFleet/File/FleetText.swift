@@ -4,28 +4,34 @@ import Yams
 /// Reads YAML (and JSON, which is YAML) into nodes with line numbers.
 enum FleetText {
     /// Composes the one document of the text.
-    static func compose(_ bytes: [UInt8]) throws(FleetError) -> Node {
+    ///
+    /// - Parameters:
+    ///   - bytes: YAML or JSON.
+    ///   - name: What errors call the file.
+    /// - Returns: The document's root.
+    /// - Throws: `malformed`, with the line.
+    static func compose(_ bytes: [UInt8], named name: String = "the fleet file") throws(FleetError) -> Node {
         guard bytes.count <= FleetFile.maximumBytes else {
             throw FleetError(
                 .malformed,
-                "the fleet file has \(bytes.count) bytes, and \(FleetFile.maximumBytes) are the limit: split it"
+                "\(name) has \(bytes.count) bytes, and \(FleetFile.maximumBytes) are the limit: split it"
             )
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw FleetError(.malformed, "the fleet file is not UTF-8: save it as UTF-8 text")
+            throw FleetError(.malformed, "\(name) is not UTF-8: save it as UTF-8 text")
         }
         if let alias = firstAlias(in: bytes) {
             let message = "anchors and aliases (here “*\(alias.name)”) are not read: write the value out"
             throw FleetError(
                 .malformed,
-                "the fleet file cannot be read",
+                "\(name) cannot be read",
                 problems: [FleetProblem(Place(line: alias.line, path: ""), message)]
             )
         }
         do {
             // No resolver: which words are numbers or booleans is decided by what a member expects (see `scalarValue`).
             guard let root = try Parser(yaml: text, resolver: .basic, encoding: .utf8).singleRoot() else {
-                throw FleetError(.malformed, "the fleet file is empty: name dealers, partners or sites")
+                throw FleetError(.malformed, "\(name) is empty: name at least one thing in it")
             }
             return root
         } catch let error as FleetError {
@@ -34,7 +40,7 @@ enum FleetText {
             let (line, problem) = explain(error, text: bytes)
             throw FleetError(
                 .malformed,
-                "the fleet file cannot be read",
+                "\(name) cannot be read",
                 problems: [FleetProblem(Place(line: line, path: ""), problem)]
             )
         }

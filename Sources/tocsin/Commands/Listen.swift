@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct Listen: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Follow an app's events.")
+}

@@ -1,6 +1,0 @@
-import ArgumentParser
-
-@main
-struct Tocsin: AsyncParsableCommand {
-    mutating func run() async throws {}
-}

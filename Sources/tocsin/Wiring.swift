@@ -1,0 +1,134 @@
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import TocsinCore
+import TocsinDelivery
+import TocsinEngine
+import TocsinFleet
+import TocsinLedger
+import TocsinServer
+
+/// The place that names concrete types and puts them together; which ledger it is, `Store` knows.
+enum Wiring {
+    /// What applies and exports fleet files.
+    static func fleet(_ store: Store, allowsPrivateEndpoints: Bool) -> FleetService {
+        let policy = EgressPolicy(allowPrivate: allowsPrivateEndpoints)
+        return FleetService(
+            ledger: store.ledger,
+            vault: store.vault,
+            clock: SystemClock(),
+            randomness: SystemRandomness(),
+            checkURL: { text in
+                do throws(EndpointURLError) {
+                    _ = try EndpointURL(text, policy: policy)
+                    return nil
+                } catch {
+                    return "\(error.sentence) \(error.remedy)"
+                }
+            }
+        )
+    }
+
+    /// The services of a server, in the order in which they start; they stop in the reverse one.
+    ///
+    /// - Parameters:
+    ///   - store: The open ledger; the last service to stop closes it.
+    ///   - settings: What is in force.
+    ///   - metrics: Where the parts' figures are gathered.
+    ///   - logger: Gets what operators must know.
+    ///   - onListening: Called with the address once requests are taken.
+    /// - Returns: All services.
+    /// - Throws: When the address or the ledger cannot be used.
+    static func server(
+        _ store: Store,
+        _ settings: Settings,
+        metrics: PrometheusRegistry,
+        logger: Logger,
+        onListening: @escaping @Sendable (String) -> Void
+    ) async throws -> [any Service] {
+        let clock = SystemClock()
+        let randomness = SystemRandomness()
+        let port = settings.port == 0 ? try await freePort(on: settings.host) : settings.port
+        let address = "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
+        let deliveries = NoDeliveries()
+        let engine = SiteEngine(
+            ledger: store.ledger,
+            clock: clock,
+            randomness: randomness,
+            vault: store.vault,
+            sinks: [],
+            logger: logger
+        )
+        let application = try await ServerApplication(
+            ledger: store.ledger,
+            vault: store.vault,
+            clock: clock,
+            randomness: randomness,
+            settings: ServerSettings(
+                host: settings.host,
+                port: port,
+                publicURL: settings.publicURL ?? address,
+                trustedProxies: try proxies(settings)
+            ),
+            arming: engine,
+            deliveries: deliveries,
+            metricsPage: { metrics.page() },
+            logger: logger
+        )
+        return [
+            LedgerService(ledger: store.ledger),
+            Housekeeper(ledger: store.ledger, clock: clock, logger: logger),
+            engine,
+            engine.deadlines,
+            ServerService(application: application) { onListening(address) },
+        ]
+    }
+
+    private static func proxies(_ settings: Settings) throws -> [AddressBlock] {
+        try settings.trustedProxies.map { text in
+            guard let block = AddressBlock(text) else {
+                throw ProgramError.configuration("trusted_proxies: “\(text)” is not an address or a CIDR block")
+            }
+            return block
+        }
+    }
+
+    /// A port that nobody listens on: the server's own URL must be known before it listens, because tokens name it.
+    private static func freePort(on host: String) async throws -> Int {
+        do {
+            let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .bind(host: host, port: 0).get()
+            let port = channel.localAddress?.port
+            try await channel.close()
+            if let port { return port }
+        } catch {
+            throw ProgramError.configuration("listen: \(host) cannot be listened on: \(error)")
+        }
+        throw ProgramError.configuration("listen: \(host) has no free port")
+    }
+}
+
+/// Closes the ledger when everything that writes has stopped.
+private struct LedgerService: Service {
+    let ledger: any Ledger
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        try await ledger.close()
+    }
+}
+
+/// Runs the server and tells when requests are taken.
+private struct ServerService: Service {
+    let application: ServerApplication
+    let onListening: @Sendable () -> Void
+
+    func run() async throws { try await application.run { [onListening] _ in onListening() } }
+}
+
+private struct NoDeliveries: DeliveryControl {
+    func endpointChanged(_ id: EndpointID) async {}
+    func appChanged(_ id: AppID) async {}
+    func endpointDeleted(_ id: EndpointID) async {}
+}
