@@ -135,6 +135,8 @@ extension FleetOutcome {
         changes += other.changes
         warnings += other.warnings
         touchedEndpoints.formUnion(other.touchedEndpoints)
-        touchedSites.formUnion(other.touchedSites)
+        touchedApps.formUnion(other.touchedApps)
+        touchedPartners.formUnion(other.touchedPartners)
+        deletedDealers.formUnion(other.deletedDealers)
     }
 }

@@ -30,6 +30,7 @@ package struct ServerApplication: Service {
         settings: ServerSettings,
         arming: any ArmingReports,
         deliveries: any DeliveryControl,
+        fleet: (any FleetControl)? = nil,
         metricsPage: (@Sendable () -> String)? = nil,
         logger: Logger
     ) async throws {
@@ -43,6 +44,7 @@ package struct ServerApplication: Service {
             settings: settings,
             arming: arming,
             deliveries: deliveries,
+            fleet: fleet,
             metricsPage: metricsPage
         )
     }

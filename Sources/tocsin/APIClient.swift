@@ -23,6 +23,15 @@ struct RemoteOptions: ParsableArguments {
     }
 }
 
+/// The program's own HTTP client: it follows no redirect, which could carry a credential or an event elsewhere.
+enum Web {
+    static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+}
+
 /// Calls a running server.
 struct APIClient: Sendable {
     /// Larger than the export of 100,000 sites.
@@ -48,18 +57,18 @@ struct APIClient: Sendable {
     }
 
     /// Sends a request and returns the reply of a success.
-    func send(_ path: String, post body: [UInt8]? = nil, type: String = "application/json") async throws -> [UInt8] {
+    func send(_ path: String, post body: [UInt8]? = nil) async throws -> [UInt8] {
         var request = request(path)
         if let body {
             request.method = .POST
-            request.headers.add(name: "Content-Type", value: type)
+            request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(body)
         }
         let status: UInt
         let reply: [UInt8]
         do {
             // A large file takes the server a while.
-            let response = try await HTTPClient.shared.execute(request, timeout: .minutes(30))
+            let response = try await Web.client.execute(request, timeout: .minutes(30))
             status = response.status.code
             reply = Array(buffer: try await response.body.collect(upTo: Self.replyBytesMaximum))
         } catch {
@@ -74,6 +83,8 @@ struct APIClient: Sendable {
         guard let error = (try? JSONParser.parse(reply))?["error"], let message = error["message"]?.string else {
             return .failed("the server answered with status \(status)")
         }
+        // What was stored before it broke off has its secrets here and nowhere else.
+        if let partial = error["details"]?["result"] { Console.print(partial) }
         let problems = error["details"]?["problems"]?.array ?? []
         let lines = problems.map { problem in
             let path = problem["path"]?.string ?? ""

@@ -73,6 +73,7 @@ enum Wiring {
             ),
             arming: engine,
             deliveries: deliveries,
+            fleet: RemoteFleet(service: fleet(store, allowsPrivateEndpoints: settings.allowsPrivateEndpoints)),
             metricsPage: { metrics.page() },
             logger: logger
         )

@@ -173,10 +173,12 @@ package struct FleetOutcome: Sendable {
     package var changes: [FleetChange] = []
     /// What the file may ask for but will have no effect.
     package var warnings: [FleetProblem] = []
-    /// Endpoints that were made, changed or deleted: what the delivery engine has to be told of.
+    /// Endpoints that were made, changed or deleted, or whose partner was linked: the delivery engine has to be told.
     package var touchedEndpoints: Set<EndpointID> = []
-    /// Sites that were changed or deleted: what a running engine has to load anew.
-    package var touchedSites: Set<SiteID> = []
+    /// Apps, partners and dealers that were changed or deleted: what is remembered of their credentials is old.
+    package var touchedApps: Set<AppID> = []
+    package var touchedPartners: Set<PartnerID> = []
+    package var deletedDealers: Set<DealerID> = []
 
     /// The reply of `POST /v1/fleet/apply`.
     package var json: JSON {

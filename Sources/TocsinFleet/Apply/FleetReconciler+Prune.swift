@@ -36,7 +36,6 @@ extension FleetReconciler {
     private mutating func delete(_ site: Site) throws {
         guard allows(try DeletionGuard(reader).reasons(against: site), "site", site.name) else { return }
         note(.delete, "site", site.name)
-        outcome.touchedSites.insert(site.id)
         try writer?.deleteSite(site.id)
         try auditDeletion("site", site.name, id: site.id.text, dealer: site.dealerID)
     }
@@ -94,6 +93,7 @@ extension FleetReconciler {
             guard allows(try DeletionGuard(reader).reasons(against: app), "app", title) else { continue }
             note(.delete, "app", title)
             outcome.touchedEndpoints.formUnion(try reader.endpoints(of: .app(app.id, of: dealerID)).map(\.id))
+            outcome.touchedApps.insert(app.id)
             try writer?.deleteApp(app.id)
             try auditDeletion("app", title, id: app.id.text, dealer: dealerID)
         }
@@ -118,6 +118,7 @@ extension FleetReconciler {
             guard allows(reasons, "partner", partner.name) else { continue }
             note(.delete, "partner", partner.name)
             outcome.touchedEndpoints.formUnion(try reader.endpoints(of: .partner(partner.id)).map(\.id))
+            outcome.touchedPartners.insert(partner.id)
             try writer?.deletePartner(partner.id)
             try auditDeletion("partner", partner.name, id: partner.id.text, dealer: nil)
         }
@@ -135,7 +136,7 @@ extension FleetReconciler {
                 let endpoints = try reader.endpoints(of: .app(app.id, of: dealer.id))
                 outcome.touchedEndpoints.formUnion(endpoints.map(\.id))
             }
-            outcome.touchedSites.formUnion(try reader.allSites(SiteFilter(dealerID: dealer.id)).map(\.id))
+            outcome.deletedDealers.insert(dealer.id)
             try writer?.deleteDealer(dealer.id)
             try auditDeletion("dealer", dealer.name, id: dealer.id.text, dealer: nil)
         }

@@ -76,6 +76,8 @@ extension FleetReconciler {
         guard names.links.insert(.init(dealer: dealer, partner: partner)).inserted else { return }
         guard try !reader.isLinked(dealer, to: partner) else { return }
         note(.create, "link", "\(dealerName) / \(partnerName)")
+        // The partner's endpoints follow the dealer's log from here on.
+        outcome.touchedEndpoints.formUnion(try reader.endpoints(of: .partner(partner)).map(\.id))
         try writer?.link(dealer, to: partner)
         try audit(
             "dealer.link",
@@ -165,7 +167,6 @@ extension FleetReconciler {
             return existing
         }
         note(.update, "site", site.name, members: changed)
-        outcome.touchedSites.insert(site.id)
         try writer?.update(site)
         try audit(
             "site.update",
@@ -241,7 +242,6 @@ extension FleetReconciler {
     ) throws {
         note(action, noun, title, members: members)
         guard freshSite != site.id else { return }
-        outcome.touchedSites.insert(site.id)
         let explanation =
             switch action {
             case .create: "the fleet file names \(title)"

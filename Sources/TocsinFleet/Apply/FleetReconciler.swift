@@ -126,6 +126,7 @@ struct FleetReconciler {
             if app.isRevoked { warn(wanted.place, "this app is revoked and stays so") }
             if !changed.isEmpty {
                 note(.update, "app", title, members: changed)
+                outcome.touchedApps.insert(app.id)
                 try writer?.update(app)
                 try audit("app.update", dealer: dealer, target: app.id.text, changes(changed, of: wanted.name))
             }
@@ -186,6 +187,7 @@ struct FleetReconciler {
             if partner.isRevoked { warn(wanted.place, "this partner is revoked and stays so") }
             if !changed.isEmpty {
                 note(.update, "partner", wanted.name, members: changed)
+                outcome.touchedPartners.insert(partner.id)
                 try writer?.update(partner)
                 try audit("partner.update", dealer: nil, target: partner.id.text, changes(changed, of: wanted.name))
             }

@@ -28,6 +28,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case alreadyExists = "already_exists"
     case armingAuthorityConflict = "arming_authority_conflict"
     case armingModelLocked = "arming_model_locked"
+    case deletionRefused = "deletion_refused"
     case idempotencyConflict = "idempotency_conflict"
     case idempotencyInProgress = "idempotency_in_progress"
     case invalidTransition = "invalid_transition"
@@ -63,7 +64,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
             .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound, .consumerNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .idempotencyConflict,
+        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .deletionRefused, .idempotencyConflict,
             .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
             .conflict

@@ -19,5 +19,6 @@ package enum Operations {
         + PartnerOperations.all
         + EventTypeOperations.all
         + AccessOperations.all
+        + FleetOperations.all
         + ServerOperations.all
 }

@@ -14,6 +14,8 @@ package final class Services: Sendable {
     package let tokens: TokenIssuer
     package let arming: any ArmingReports
     package let deliveries: any DeliveryControl
+    /// Applies and exports fleet files; none where nobody wired one.
+    let fleet: (any FleetControl)?
     /// What `GET /metrics` shows; none if the program keeps no metrics.
     let metricsPage: (@Sendable () -> String)?
     let failures: FailureLimiter
@@ -33,6 +35,7 @@ package final class Services: Sendable {
         settings: ServerSettings,
         arming: any ArmingReports,
         deliveries: any DeliveryControl,
+        fleet: (any FleetControl)?,
         metricsPage: (@Sendable () -> String)?
     ) async throws {
         self.ledger = ledger
@@ -42,6 +45,7 @@ package final class Services: Sendable {
         self.settings = settings
         self.arming = arming
         self.deliveries = deliveries
+        self.fleet = fleet
         self.metricsPage = metricsPage
         directory = Directory(ledger: ledger, clock: clock)
         tokens = try await TokenIssuer.load(ledger: ledger, vault: vault, publicURL: settings.publicURL)

@@ -36,7 +36,8 @@ struct Apply: AsyncParsableCommand {
         let outcome: JSON
         if let client = try remote.client() {
             let query = "dry_run=\(dryRun)&prune=\(prune)&force=\(force)"
-            let reply = try await client.send("/v1/fleet/apply?\(query)", post: text, type: "application/yaml")
+            let body: JSON = ["file": .string(String(decoding: text, as: UTF8.self))]
+            let reply = try await client.send("/v1/fleet/apply?\(query)", post: body.bytes)
             guard let parsed = try? JSONParser.parse(reply) else {
                 throw ProgramError.failed("the server's reply is not JSON")
             }
@@ -48,9 +49,11 @@ struct Apply: AsyncParsableCommand {
     }
 
     private func read() throws -> [UInt8] {
+        // Not by URL: pipes such as /dev/fd/63 are files too.
+        let handle = file == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: file)
+        guard let handle else { throw ProgramError.failed("\(file) cannot be read: is it there, and readable?") }
         do {
-            if file == "-" { return Array(try FileHandle.standardInput.readToEnd() ?? Data()) }
-            return Array(try Data(contentsOf: URL(filePath: file)))
+            return Array(try handle.readToEnd() ?? Data())
         } catch {
             throw ProgramError.failed("\(file) cannot be read: \(error.localizedDescription)")
         }
