@@ -47,6 +47,8 @@ final class GroupCommit: Sendable {
 
     var statistics: LedgerStatistics { counted.withLock { $0 } }
 
+    var waitingJobs: Int { inbox.withLock { $0.jobs.count } }
+
     func submit(_ job: WriteJob) {
         enum Next { case drain, wait, refuse }
         let next: Next = inbox.withLock { inbox in

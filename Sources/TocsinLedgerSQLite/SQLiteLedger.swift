@@ -4,11 +4,12 @@ import TocsinLedger
 
 /// The embedded ledger: one SQLite file (GRDB), write-ahead log, every commit on the disk before it is acknowledged.
 package final class SQLiteLedger: Ledger {
-    private let writer: any DatabaseWriter
+    let writer: any DatabaseWriter
     private let group: GroupCommit
     private let location: Location
     // Held for as long as the ledger is open: a data directory has one owner (decisions §13).
     private let ownership: FileLock?
+    private let reads = OpenReads()
 
     init(_ writer: any DatabaseWriter, at location: Location, ownership: FileLock?) {
         self.writer = writer
@@ -73,6 +74,8 @@ package final class SQLiteLedger: Ledger {
     }
 
     package func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] {
+        try reads.begin()
+        defer { reads.end() }
         do {
             return try await writer.read { database in
                 let loader = try SiteLoader(database)
@@ -87,6 +90,8 @@ package final class SQLiteLedger: Ledger {
     }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
+        try reads.begin()
+        defer { reads.end() }
         let result: Result<T, any Error>
         do {
             result = try await writer.read { database in
@@ -103,7 +108,12 @@ package final class SQLiteLedger: Ledger {
     }
 
     package func close() async throws(LedgerError) {
+        guard await reads.close() else { return }
         await group.close()
+        if case .file = location {
+            // Leaves one whole file; what a reader beside us still holds up stays in the log, which is as safe.
+            _ = try? await writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        }
         do {
             try writer.close()
         } catch {
@@ -113,7 +123,23 @@ package final class SQLiteLedger: Ledger {
     }
 
     package func backup(to path: String) async throws(LedgerError) {
+        try reads.begin()
+        defer { reads.end() }
         try await Backup(of: writer, at: location).run(to: path)
+    }
+
+    /// How much waits for the next commit just now.
+    package var waitingJobs: Int { group.waitingJobs }
+
+    /// What the writing connection promises, as SQLite itself tells it.
+    package func settings() async throws -> (synchronous: Int, journalMode: String, foreignKeys: Bool) {
+        try await writer.writeWithoutTransaction { database in
+            (
+                synchronous: Int(try database.number("PRAGMA synchronous")),
+                journalMode: try database.first("PRAGMA journal_mode") { $0.text(0) } ?? "",
+                foreignKeys: try database.number("PRAGMA foreign_keys") == 1
+            )
+        }
     }
 
     /// Bounds the file's size; what does not fit is refused as a full disk is.

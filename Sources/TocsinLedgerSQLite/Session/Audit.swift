@@ -15,7 +15,12 @@ extension SQLiteReading {
         case .dealer(let id): condition.add("dealer_id = ?", id)
         case .partner(let id): condition.add("site_id IN (SELECT id FROM site WHERE partner_id = ?)", id)
         }
-        condition.add("site_id = ?", ifPresent: filter.siteID)
+        if let site = filter.siteID {
+            condition.add("site_id = ?", site)
+            // A site's entries are all its dealer's, and those are indexed.
+            let dealer = try database.first("SELECT dealer_id FROM site WHERE id = ?", [site]) { $0.text(0) }
+            condition.add("dealer_id = ?", ifPresent: dealer)
+        }
         condition.add("action = ?", ifPresent: filter.action)
         condition.add("actor_id = ?", ifPresent: filter.actorID)
         condition.add("at >= ?", ifPresent: filter.since)

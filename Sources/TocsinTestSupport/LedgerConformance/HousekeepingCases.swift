@@ -1,0 +1,226 @@
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+extension LedgerConformance {
+    static let auditCases = [
+        LedgerCase("the audit log is listed newest first and filtered", auditList)
+    ]
+
+    static let housekeepingCases = [
+        LedgerCase("facts are kept and changed", facts),
+        LedgerCase("an assertion is used once until it expires", assertions),
+        LedgerCase("counts tell how much of each there is", counting),
+        LedgerCase("verify finds a state that the log does not tell of", verifyFindsFold),
+        LedgerCase("verify finds a cursor beyond the log", verifyFindsCursor),
+    ]
+
+    static let purgeCases = [
+        LedgerCase("purge forgets what has outlived its time, a bounded number at once", purgeForgets),
+        LedgerCase("purge keeps events that an enabled endpoint has before it", purgeKeepsBeforeCursor),
+        LedgerCase("purge keeps events that a delivery waits for", purgeKeepsPending),
+    ]
+
+    private static func auditList(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let start = LedgerWorld.start
+        try await ledger.write { transaction in
+            for number in 0..<6 {
+                var entry = world.auditEntry(
+                    number % 2 == 0 ? "arming.report" : "site.update",
+                    at: start + .seconds(number)
+                )
+                if number == 5 {
+                    entry.siteID = nil
+                    entry.dealerID = nil
+                    entry.actor = .system
+                    entry.details = [:]
+                }
+                entry.target = "t\(number)"
+                entry.requestID = "req_\(number)"
+                entry.traceID = "trace"
+                entry.address = "192.0.2.7"
+                try transaction.append(entry)
+            }
+        }
+        func targets(_ filter: AuditFilter, _ reach: Reach = .platform, limit: Int = 2) async throws -> [String] {
+            var targets: [String] = []
+            var after: String?
+            repeat {
+                let page = try await ledger.read { [after] in
+                    try $0.audit(within: reach, filter: filter, page: PageRequest(limit: limit, after: after))
+                }
+                targets += page.items.compactMap(\.entry.target)
+                after = page.next
+            } while after != nil
+            return targets
+        }
+        try expectEqual(try await targets(.init()), ["t5", "t4", "t3", "t2", "t1", "t0"])
+        try expectEqual(try await targets(.init(), .dealer(world.dealer.id)), ["t4", "t3", "t2", "t1", "t0"])
+        try expectEqual(try await targets(.init(action: "site.update")), ["t5", "t3", "t1"])
+        try expectEqual(try await targets(.init(siteID: world.site.id)), ["t4", "t3", "t2", "t1", "t0"])
+        try expectEqual(try await targets(.init(actorID: "tocsin")), ["t5"])
+        try expectEqual(try await targets(.init(since: start + .seconds(4))), ["t5", "t4"])
+        try await expectRefusal(.invalid) {
+            _ = try await ledger.read { try $0.audit(within: .platform, filter: .init(), page: .init(after: "x")) }
+        }
+        let oldest = try await ledger.read {
+            try $0.audit(within: .platform, filter: .init(), page: .init()).items.last?.entry
+        }
+        var expected = world.auditEntry(at: start)
+        expected.target = "t0"
+        expected.requestID = "req_0"
+        expected.traceID = "trace"
+        expected.address = "192.0.2.7"
+        try expectEqual(oldest, expected)
+    }
+
+    private static func facts(_ ledger: any Ledger) async throws {
+        try expectEqual(try await ledger.read { try $0.fact("a") }, nil)
+        for value: [UInt8] in [[1], [], [0, 255]] {
+            try await ledger.write { try $0.setFact("a", to: value) }
+            try expectEqual(try await ledger.read { try $0.fact("a") }, value)
+        }
+        try expect(try await ledger.read { try $0.schemaVersion() } > 0, "no version")
+    }
+
+    private static func assertions(_ ledger: any Ledger) async throws {
+        let start = LedgerWorld.start
+        func use(_ id: String, _ client: String, at now: Instant) async throws -> Bool {
+            try await ledger.write { try $0.useAssertion(id, of: client, expiresAt: start + .seconds(300), now: now) }
+        }
+        try expectEqual(try await use("j1", "c1", at: start), true)
+        try expectEqual(try await use("j1", "c1", at: start + .seconds(299)), false)
+        try expectEqual(try await use("j1", "c2", at: start), true)
+        try expectEqual(try await use("j2", "c1", at: start), true)
+        try expectEqual(try await use("j1", "c1", at: start + .seconds(300)), true)
+    }
+
+    private static func counting(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        _ = try await world.addEndpoint()
+        _ = try await ledger.commit([world.decision(version: 1)])
+        let counts = try await ledger.read { try $0.counts() }
+        for (noun, count) in ["dealer": 1, "partner": 1, "site": 1, "partition": 1, "app": 1, "endpoint": 1]
+            as [String: Int64]
+        {
+            try expectEqual(counts[noun], count)
+        }
+        try expectEqual(counts["event"], 2)
+        try expectEqual(counts["audit"], 1)
+    }
+
+    private static func verifyFindsFold(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        _ = try await ledger.commit([world.decision(version: 1)])
+        try expectEqual(try await ledger.read { try $0.verify() }, [])
+        var silent = world.decision(version: 2)
+        silent.newState?.partitions[world.partition.id]?.phase = .disarmed
+        silent.events = []
+        _ = try await ledger.commit([silent])
+        let findings = try await ledger.read { try $0.verify() }
+        try expectEqual(findings.count, 1)
+        try expect(findings.first?.contains(world.partition.id.text) == true, "the partition is not named: \(findings)")
+    }
+
+    private static func verifyFindsCursor(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let endpoint = try await world.addEndpoint().id
+        let beyond = EventPosition(dealerID: world.dealer.id, sequence: 5)
+        try await ledger.write { try $0.setCursor(EndpointCursor(endpointID: endpoint, position: beyond)) }
+        let findings = try await ledger.read { try $0.verify() }
+        try expectEqual(findings.count, 1)
+        try expect(findings.first?.contains(endpoint.text) == true, "the endpoint is not named: \(findings)")
+    }
+
+    private static let days = 86_400
+
+    private static func purgeForgets(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let start = LedgerWorld.start
+        var decision = world.decision(version: 1)
+        decision.reportIDs = ["r-1", "r-2", "r-3"]
+        decision.idempotency = [key(at: start)]
+        let event = try require(try await ledger.commit([decision]).first?.events?.first)
+        let endpoint = try await world.addEndpoint().id
+        try await ledger.record(
+            DeliveryBatch(
+                attempts: [attempt(event, to: endpoint, succeeded: false)],
+                exceptions: [exception(event, to: endpoint, .dead)]
+            )
+        )
+        _ = try await ledger.write { try $0.useAssertion("j", of: "c", expiresAt: start + .seconds(300), now: start) }
+        func purge(days: Int, limit: Int = 100) async throws -> Set<String> {
+            let purged = try await ledger.write { try $0.purge(now: start + .seconds(days * Self.days), limit: limit) }
+            return Set(purged.filter { $0.value > 0 }.keys)
+        }
+
+        try expectEqual(try await purge(days: 0), [])
+        try expectEqual(try await purge(days: 1), ["idempotency_record", "client_assertion"])
+        try expectEqual(try await purge(days: 6), [])
+        try expectEqual(try await purge(days: 8, limit: 2), ["known_report"])
+        try expectEqual(try await purge(days: 8, limit: 2), ["known_report"])
+        try expectEqual(try await purge(days: 8, limit: 2), [])
+        try expectEqual(try await purge(days: 29), [])
+        try expectEqual(try await purge(days: 30), ["delivery_attempt", "exceptional_delivery"])
+        try expectEqual(try await purge(days: 89), [])
+        try expectEqual(try await purge(days: 90), ["event"])
+        try expectEqual(try await purge(days: 364), [])
+        try expectEqual(try await purge(days: 365), ["audit"])
+
+        let counts = try await ledger.read { try $0.counts() }
+        try expectEqual([counts["event"], counts["audit"], counts["delivery_attempt"]], [0, 0, 0])
+        try expectEqual(try await ledger.read { try $0.lastSequence(of: world.dealer.id) }, 2)
+        try expectEqual(try await ledger.read { try $0.verify() }, [])
+        let next = try await ledger.commit([world.decision(version: 2)]).first?.events?.map(\.sequence)
+        try expectEqual(next, [3, 4])
+        let found = try await ledger.read { try $0.events(of: world.dealer.id, after: 0, filter: .init(), limit: 1) }
+        try expectEqual(found.events.map(\.sequence), [3])
+    }
+
+    private static func purgeKeepsBeforeCursor(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let endpoint = try await world.addEndpoint()
+        let partners = try await world.addEndpoint(.partner(world.partner.id))
+        for version: Int64 in 1...3 { _ = try await ledger.commit([world.decision(version: version)]) }
+        func move(_ endpoint: Endpoint, to sequence: Int64) async throws {
+            let position = EventPosition(dealerID: world.dealer.id, sequence: sequence)
+            try await ledger.record(
+                DeliveryBatch(cursors: [EndpointCursor(endpointID: endpoint.id, position: position)])
+            )
+        }
+        func purge(limit: Int = 100) async throws -> [Int64] {
+            let late = LedgerWorld.start + .seconds(200 * days)
+            _ = try await ledger.write { try $0.purge(now: late, limit: limit) }
+            return try await ledger.read { try $0.events(of: world.dealer.id, after: 0, limit: 100).map(\.sequence) }
+        }
+        try await move(endpoint, to: 4)
+        try expectEqual(try await purge(), [1, 2, 3, 4, 5, 6])
+        try await move(partners, to: 2)
+        try expectEqual(try await purge(limit: 1), [2, 3, 4, 5, 6])
+        try expectEqual(try await purge(), [3, 4, 5, 6])
+        var disabled = partners
+        disabled.isEnabled = false
+        try await ledger.write { [disabled] in try $0.update(disabled) }
+        try expectEqual(try await purge(), [5, 6])
+        try expectEqual(try await ledger.read { try $0.verify() }, [])
+    }
+
+    private static func purgeKeepsPending(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let endpoint = try await world.addEndpoint().id
+        let events = try require(try await ledger.commit([world.decision(version: 1)]).first?.events)
+        let late = LedgerWorld.start + .seconds(200 * days)
+        let end = EndpointCursor(endpointID: endpoint, position: events[1].position)
+        for (state, kept) in [(DeliveryState.retrying, 1), (.waiting, 1), (.dead, 0)] as [(DeliveryState, Int)] {
+            let row = exception(events[1], to: endpoint, state, due: late, at: late)
+            try await ledger.record(DeliveryBatch(exceptions: [row], cursors: [end]))
+            _ = try await ledger.write { try $0.purge(now: late, limit: 100) }
+            try expectEqual(
+                try await ledger.read { try $0.events(of: world.dealer.id, after: 0, limit: 9).count },
+                kept
+            )
+        }
+    }
+}
