@@ -1,4 +1,6 @@
 import GRDB
+import TocsinCore
+import TocsinJSON
 import TocsinLedger
 
 /// Says what an error of SQLite's means to the ledger's callers; judged by its code, never by its English text.
@@ -8,7 +10,9 @@ func ledgerError(_ error: any Error, path: String = "the ledger") -> LedgerError
         if error is CancellationError {
             return LedgerError(.unavailable, "the caller went away before the ledger answered")
         }
-        if error is LedgerDamage { return LedgerError(.corrupt, "\(error)") }
+        if isDamage(error) {
+            return LedgerError(.corrupt, "\(path) is damaged: \(error); run `tocsin admin verify`")
+        }
         return LedgerError(.unavailable, "\(error)")
     }
     let reason = error.message ?? "code \(error.extendedResultCode.rawValue)"
@@ -22,6 +26,9 @@ func ledgerError(_ error: any Error, path: String = "the ledger") -> LedgerError
     default: LedgerError(.unavailable, "\(path) did not do what it was asked for: \(reason)")
     }
 }
+
+/// Whether a stored value could not be read.
+func isDamage(_ error: any Error) -> Bool { error is LedgerDamage || error is SnapshotError || error is JSONError }
 
 func damaged(_ path: String, _ reason: String) -> LedgerError {
     LedgerError(

@@ -95,12 +95,13 @@ final class GroupCommit: Sendable {
             for completion in completions { completion() }
         } catch {
             let failure = ledgerError(error, path: path)
-            let isOneJobsFault =
+            let mayBeOneJobsFault =
                 switch failure.code {
-                case .duplicate, .invalid: true
-                case .full, .unavailable, .locked, .corrupt, .newerSchema: false
+                case .duplicate, .invalid, .corrupt, .unavailable: true
+                // What the whole group meets, each would meet alone, after waiting for it once more.
+                case .full, .locked, .newerSchema: false
                 }
-            if isOneJobsFault, jobs.count > 1 {
+            if mayBeOneJobsFault, jobs.count > 1 {
                 for job in jobs { run([job], database) }
             } else {
                 for job in jobs { job.fail(failure) }

@@ -1,5 +1,6 @@
 import GRDB
 import TocsinCore
+import TocsinJSON
 import TocsinLedger
 
 /// The embedded ledger: one SQLite file (GRDB), write-ahead log, every commit on the disk before it is acknowledged.
@@ -177,6 +178,8 @@ package final class SQLiteLedger: Ledger {
 
     /// Callers see the ledger's errors and their own, never the database's.
     private static func translated(_ error: any Error) -> any Error {
-        error is DatabaseError || error is LedgerDamage ? ledgerError(error) : error
+        // A JSON error may be the caller's: a body may well parse something of its own.
+        let isOurs = error is DatabaseError || isDamage(error) && !(error is JSONError)
+        return isOurs ? ledgerError(error) : error
     }
 }

@@ -87,6 +87,34 @@ import TocsinTestSupport
         }
     }
 
+    @Test func `a decision that cannot be stored fails without those beside it`() async throws {
+        let ledger = try SQLiteLedger.open(.memory)
+        let world = try await LedgerWorld.make(in: ledger)
+        let other = try await world.addSite("Main Street 2")
+        let first = try #require(try await ledger.commit([world.decision(version: 1)]).first?.events?.first)
+        let gate = Gate()
+        async let held: Void = ledger.write { _ in gate.wait() }
+        await gate.entered()
+        // An event id that is in the log already is a bug of the caller's; the neighbour must not pay for it.
+        let faulty = decisionRepeating(first.id, of: world)
+        let fails = Task { try await ledger.commit([faulty]) }
+        let succeeds = Task { try await ledger.commit([world.decision(on: other.site, other.partition, version: 1)]) }
+        while ledger.waitingJobs < 2 { await Task.yield() }
+        gate.open()
+        try await held
+        await #expect(throws: LedgerError.self) { _ = try await fails.value }
+        #expect(try await succeeds.value.first?.events?.map(\.sequence) == [3, 4])
+        #expect(try await ledger.load([world.site.id])[world.site.id]?.version == 2)
+        #expect(try await ledger.read { try $0.verify() } == [])
+        try await ledger.close()
+    }
+
+    private func decisionRepeating(_ id: EventID, of world: LedgerWorld) -> Decision {
+        var decision = world.decision(version: 2)
+        decision.events[1].id = id
+        return decision
+    }
+
     private func largeEntry(of world: LedgerWorld) -> AuditEntry {
         var entry = world.auditEntry()
         entry.explanation = String(repeating: "x", count: 4 << 20)
