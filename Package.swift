@@ -58,6 +58,7 @@ let serverTargets: [Target] = [
             "TocsinEngine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOTLS"),
             nio("NIOConcurrencyHelpers"), tls,
             crypto("Crypto"), logging, metrics, lifecycle,
+            .product(name: "HeapModule", package: "swift-collections"),
         ]
     ),
     layer(
@@ -93,7 +94,7 @@ let serverTargets: [Target] = [
         "TocsinDeliveryTests",
         [
             "TocsinTestSupport", "TocsinDelivery", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOEmbedded"),
-            nio("NIOConcurrencyHelpers"), tls, logging,
+            nio("NIOConcurrencyHelpers"), tls, logging, crypto("Crypto"), lifecycle,
         ]
     ),
     tests(

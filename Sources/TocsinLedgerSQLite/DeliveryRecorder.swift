@@ -101,10 +101,10 @@ struct DeliveryRecorder {
         guard !standings.isEmpty else { return }
         let update = try PreparedStatement(
             database,
-            "UPDATE endpoint SET is_enabled = ?, disabled_reason = ?, failing_since = ? WHERE id = ?"
+            "UPDATE endpoint SET failing_since = ? WHERE id = ?"
         )
         for standing in standings {
-            try update.run(standing.isEnabled, standing.disabledReason, standing.failingSince, standing.endpointID)
+            try update.run(standing.failingSince, standing.endpointID)
         }
     }
 }

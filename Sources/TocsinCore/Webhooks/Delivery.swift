@@ -60,17 +60,13 @@ package struct EndpointCursor: Hashable, Sendable {
     }
 }
 
-/// A change of an endpoint's standing that its deliveries caused.
+/// Since when an endpoint has seen nothing but failures; whether it is enabled is changed in a transaction of its own.
 package struct EndpointStanding: Hashable, Sendable {
     package var endpointID: EndpointID
-    package var isEnabled: Bool
-    package var disabledReason: String?
     package var failingSince: Instant?
 
-    package init(endpointID: EndpointID, isEnabled: Bool, disabledReason: String?, failingSince: Instant?) {
+    package init(endpointID: EndpointID, failingSince: Instant?) {
         self.endpointID = endpointID
-        self.isEnabled = isEnabled
-        self.disabledReason = disabledReason
         self.failingSince = failingSince
     }
 }

@@ -1,0 +1,141 @@
+import NIOCore
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+
+/// Makes an endpoint's attempts: headers, signature, request, and the line of the attempts log.
+///
+/// It is made anew whenever the endpoint, its secrets or its headers change.
+final class Courier: Sendable {
+    private let endpointID: EndpointID
+    private let url: EndpointURL?
+    /// Why there is no URL or no signature; such an attempt fails without a connection.
+    private let fault: WebhookFailure?
+    private let signer: Signer
+    private let ownHeaders: [(String, String)]
+    private let tellsDealer: Bool
+
+    init(_ record: EndpointRecord, vault: Vault, policy: EgressPolicy) {
+        let endpoint = record.endpoint
+        endpointID = endpoint.id
+        tellsDealer = if case .partner = endpoint.owner { true } else { false }
+        var fault: WebhookFailure?
+        do throws(EndpointURLError) {
+            url = try EndpointURL(endpoint.url, policy: policy)
+        } catch {
+            url = nil
+            fault = WebhookFailure(.refusedURL, "\(error.sentence) \(error.remedy)")
+        }
+        var headers: [(String, String)] = []
+        var signer = Signer(secrets: [])
+        do {
+            signer = try Signer(record.secrets, vault: vault)
+            for (name, sealed) in endpoint.sealedHeaders.sorted(by: { $0.key < $1.key }) {
+                let context = WebhookSecret.vaultContext(ofHeader: name, of: endpoint.id)
+                headers.append((name, String(decoding: try vault.open(sealed, context: context), as: UTF8.self)))
+            }
+        } catch {
+            fault = fault ?? WebhookFailure(.invalidRequest, "A secret of the endpoint cannot be opened; set it again.")
+        }
+        self.signer = signer
+        ownHeaders = headers
+        self.fault = fault
+    }
+
+    /// Makes one attempt; returns how it ended, as the machine and as the attempts log take it.
+    func attempt(
+        _ attempt: EndpointConsumer.Attempt,
+        through sender: any AttemptSender,
+        clock: any WallClock
+    ) async -> (result: AttemptResult, row: DeliveryAttempt, endedAt: Instant) {
+        let event = attempt.event
+        let startedAt = clock.now
+        let timestamp = String(startedAt.secondsSinceEpoch)
+        var headers = plainHeaders(event, timestamp)
+        let signatures = signer.sign(id: event.id.text, timestamp: timestamp, body: event.body, at: startedAt)
+        let shown = shownHeaders(headers, isSigned: signatures != nil)
+        var outcome = WebhookOutcome()
+        if let fault {
+            outcome.failure = fault
+        } else if let url, let signatures {
+            headers.append(("X-CHeKT-Signature", signatures.chekt))
+            headers.append(("webhook-signature", signatures.standard))
+            headers += ownHeaders
+            let request = WebhookRequest(url: url, headers: headers, body: ByteBuffer(bytes: event.body))
+            outcome = await sender.send(request)
+        } else {
+            outcome.failure = WebhookFailure(.invalidRequest, "No signing secret of the endpoint is live; rotate it.")
+        }
+        let result = AttemptResult(
+            status: outcome.status,
+            isBroken: outcome.failure != nil || outcome.status == nil,
+            retryAfter: outcome.retryAfter
+        )
+        let row = row(attempt, outcome, result.verdict, at: startedAt, headers: shown)
+        return (result, row, clock.now)
+    }
+
+    private func plainHeaders(_ event: LoggedEvent, _ timestamp: String) -> [(String, String)] {
+        var headers: [(String, String)] = []
+        headers.reserveCapacity(10 + ownHeaders.count)
+        headers.append(("X-CHeKT-Timestamp", timestamp))
+        headers.append(("X-CHeKT-Event-Id", event.id.text))
+        headers.append(("X-CHeKT-Event-Type", event.type.rawValue))
+        headers.append(("X-CHeKT-Delivery-Id", DeliveryID(of: event.id, to: endpointID).text))
+        headers.append(("X-CHeKT-Sequence", String(event.sequence)))
+        if tellsDealer { headers.append(("X-CHeKT-Dealer-Id", event.dealerID.text)) }
+        headers.append(("webhook-id", event.id.text))
+        headers.append(("webhook-timestamp", timestamp))
+        return headers
+    }
+
+    /// What the attempts log shows: signatures and the values of the endpoint's own headers are secrets.
+    private func shownHeaders(_ headers: [(String, String)], isSigned: Bool) -> String {
+        var text = ""
+        text.reserveCapacity(512)
+        for (name, value) in headers {
+            text += name
+            text += ": "
+            text += value
+            text += "\n"
+        }
+        if isSigned { text += "X-CHeKT-Signature: <redacted>\nwebhook-signature: <redacted>\n" }
+        for (name, _) in ownHeaders { text += "\(name): <redacted>\n" }
+        return text
+    }
+
+    private func row(
+        _ attempt: EndpointConsumer.Attempt,
+        _ outcome: WebhookOutcome,
+        _ verdict: AttemptVerdict,
+        at startedAt: Instant,
+        headers: String
+    ) -> DeliveryAttempt {
+        DeliveryAttempt(
+            endpointID: endpointID,
+            position: attempt.event.position,
+            eventID: attempt.event.id,
+            number: attempt.number,
+            at: startedAt,
+            succeeded: verdict == .delivered,
+            status: outcome.status,
+            failure: outcome.failure?.code.rawValue ?? (verdict == .delivered ? nil : verdict.rawValue),
+            failureMessage: outcome.failure?.sentence ?? outcome.status.flatMap(verdict.sentence),
+            address: outcome.address,
+            dnsMicroseconds: outcome.timing.dns?.microseconds,
+            connectMicroseconds: outcome.timing.connect?.microseconds,
+            tlsMicroseconds: outcome.timing.tls?.microseconds,
+            firstByteMicroseconds: outcome.timing.firstByte?.microseconds,
+            totalMicroseconds: outcome.timing.total.microseconds,
+            requestHeaders: headers,
+            responseBody: outcome.body
+        )
+    }
+}
+
+extension Duration {
+    fileprivate var microseconds: Int {
+        let (seconds, attoseconds) = components
+        return Int(seconds) * 1_000_000 + Int(attoseconds / 1_000_000_000_000)
+    }
+}

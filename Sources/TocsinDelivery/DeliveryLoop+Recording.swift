@@ -1,0 +1,226 @@
+import Logging
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+
+/// What is being recorded, and what waits for it.
+///
+/// One batch is under way at a time; what gathers meanwhile is the next. Batches are numbered, so that something can wait
+/// for all that was put out before it.
+struct Recording {
+    enum Waiting: Sendable {
+        case load(slot: Int, limit: Int)
+        case rebuild(slot: Int)
+        case resume(Waiter)
+    }
+
+    var pending = DeliveryBatch()
+    var flushing = DeliveryBatch()
+    var isFlushing = false
+    /// The ledger could not record the batch under way; it is tried again.
+    var isStalled = false
+    /// Cursors alone are worth a batch.
+    var wantsCursors = false
+    private var pendingNumber = 1
+    private var recordedNumber = 0
+    private var waiting: [(number: Int, what: Waiting)] = []
+
+    var isDone: Bool { pending.isEmpty && !isFlushing && waiting.isEmpty }
+
+    /// The last batch that holds anything put out so far.
+    private var lastNumber: Int {
+        if !pending.isEmpty || wantsCursors { return pendingNumber }
+        return isFlushing ? pendingNumber - 1 : recordedNumber
+    }
+
+    mutating func wait(_ what: Waiting) { waiting.append((number: lastNumber, what: what)) }
+
+    mutating func begin() -> DeliveryBatch {
+        flushing = pending
+        pending = DeliveryBatch()
+        isFlushing = true
+        pendingNumber += 1
+        return flushing
+    }
+
+    /// There was nothing to record after all.
+    mutating func skip() {
+        recordedNumber = pendingNumber
+        pendingNumber += 1
+    }
+
+    mutating func end() {
+        flushing = DeliveryBatch()
+        isFlushing = false
+        isStalled = false
+        recordedNumber = pendingNumber - 1
+    }
+
+    /// What waited for batches that are recorded by now.
+    mutating func takeReady() -> [Waiting] {
+        guard let first = waiting.first, first.number <= recordedNumber else { return [] }
+        let count = waiting.firstIndex { $0.number > recordedNumber } ?? waiting.count
+        defer { waiting.removeFirst(count) }
+        return waiting.prefix(count).map(\.what)
+    }
+}
+
+/// How results reach the ledger, and what the ledger answers.
+extension DeliveryLoop {
+    mutating func touch(_ slot: Slot) {
+        guard !slot.isTouched else { return }
+        slot.isTouched = true
+        touched.append(slot.index)
+    }
+
+    mutating func touchAll() {
+        for case let slot? in slots { touch(slot) }
+        recording.wantsCursors = true
+    }
+
+    /// Records what has gathered, unless a batch is under way, and does what waited for that.
+    mutating func flush() {
+        while true {
+            for ready in recording.takeReady() { perform(ready) }
+            guard !recording.isFlushing, !recording.pending.isEmpty || recording.wantsCursors else { return }
+            takeCursors()
+            recording.wantsCursors = false
+            if recording.pending.isEmpty {
+                recording.skip()
+            } else {
+                let batch = recording.begin()
+                outside.metrics.recorded(attempts: batch.attempts.count, held: held, inFlight: inFlight)
+                jobs.append(recordJob(batch))
+                return
+            }
+        }
+    }
+
+    private mutating func takeCursors() {
+        for index in touched {
+            guard let slot = slots[index] else { continue }
+            slot.isTouched = false
+            recording.pending.cursors += slot.consumer?.takeCursors() ?? []
+            // A disabled endpoint needs no memory; when it is enabled, the ledger tells where to go on.
+            if let consumer = slot.consumer, !consumer.settings.isEnabled, consumer.isIdle { slot.consumer = nil }
+            let count = slot.consumer?.heldCount ?? 0
+            held += count - slot.heldWhenCounted
+            slot.heldWhenCounted = count
+        }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    func recordJob(_ batch: DeliveryBatch) -> Job {
+        let outside = outside
+        return {
+            do throws(LedgerError) {
+                try await outside.ledger.record(batch)
+                outside.post(.recorded(nil))
+            } catch {
+                outside.post(.recorded(error))
+            }
+        }
+    }
+
+    mutating func wasRecorded(_ error: LedgerError?) {
+        guard let error else {
+            recording.end()
+            takeDeferred()
+            return
+        }
+        outside.logger.error("deliveries cannot be recorded, trying again", metadata: ["ledger.error": "\(error)"])
+        recording.isStalled = true
+        if isOutOfTime {
+            // What is not recorded is sent again after the restart.
+            recording = Recording()
+            return
+        }
+        let (outside, instant) = (outside, now + Self.pauseAfterFailure)
+        jobs.append {
+            try? await outside.clock.sleep(until: instant)
+            outside.post(.recordAgain)
+        }
+    }
+
+    mutating func afterRecording(_ what: Recording.Waiting) { recording.wait(what) }
+
+    private mutating func perform(_ ready: Recording.Waiting) {
+        switch ready {
+        case .load(let slot, let limit): loadRows(slot, limit)
+        case .rebuild(let slot): rebuild(slot)
+        case .resume(let waiter): waiter.resume()
+        }
+    }
+
+    // MARK: - Reading
+
+    mutating func readLog(_ request: EndpointConsumer.LogRead, for slot: Slot) {
+        let (outside, index, endpoint) = (outside, slot.index, slot.endpoint.id)
+        jobs.append {
+            do {
+                let answer = try await outside.ledger.read { reader in
+                    var answer = LogAnswer(
+                        events: try reader.events(of: request.dealerID, after: request.after, limit: request.limit)
+                    )
+                    guard request.asksForRows else { return answer }
+                    for event in answer.events
+                    where try reader.exceptionalDelivery(of: event.position, to: endpoint) != nil {
+                        answer.rows.insert(event.sequence)
+                    }
+                    return answer
+                }
+                outside.post(.logRead(slot: index, request, .success(answer)))
+            } catch {
+                outside.post(.logRead(slot: index, request, .failure(error)))
+            }
+        }
+    }
+
+    mutating func logWasRead(
+        _ slot: Int,
+        _ request: EndpointConsumer.LogRead,
+        _ answer: Result<LogAnswer, any Error>
+    ) {
+        switch answer {
+        case .success(let answer):
+            tell(slot, at: now) { $0.read(request, events: answer.events, rows: answer.rows, at: $1) }
+        case .failure(let error):
+            outside.logger.error("the log cannot be read, trying again", metadata: ["ledger.error": "\(error)"])
+            tell(slot, at: now) { $0.readFailed(request, at: $1) }
+        }
+    }
+
+    private mutating func loadRows(_ index: Int, _ limit: Int) {
+        guard let slot = slots[index] else { return }
+        let (outside, endpoint) = (outside, slot.endpoint.id)
+        jobs.append {
+            do {
+                let answer = try await outside.ledger.read { reader in
+                    let rows = try reader.dueDeliveries(of: endpoint, by: .endOfTime, limit: limit)
+                    return RowsAnswer(
+                        rows: try rows.map { (row: $0, event: try reader.event(at: $0.position)) },
+                        isComplete: rows.count < limit
+                    )
+                }
+                outside.post(.rowsLoaded(slot: index, .success(answer)))
+            } catch {
+                outside.post(.rowsLoaded(slot: index, .failure(error)))
+            }
+        }
+    }
+
+    mutating func rowsWereLoaded(_ slot: Int, _ answer: Result<RowsAnswer, any Error>) {
+        switch answer {
+        case .success(let answer):
+            tell(slot, at: now) { $0.loaded(answer.rows, isComplete: answer.isComplete, at: $1) }
+        case .failure(let error):
+            outside.logger.error("retries cannot be read, trying again", metadata: ["ledger.error": "\(error)"])
+            tell(slot, at: now) { $0.loadFailed(at: $1) }
+        }
+    }
+}
+
+extension Instant {
+    /// Later than any row of the retry table is due.
+    fileprivate static let endOfTime = Instant(secondsSinceEpoch: 253_402_300_799)
+}

@@ -1,0 +1,280 @@
+import HeapModule
+import Logging
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+
+/// Everything that the delivery engine knows, owned by its one loop: handles messages, and puts out jobs to run.
+struct DeliveryLoop {
+    typealias Job = @Sendable () async -> Void
+
+    /// How long to wait before the ledger is asked again that could not answer.
+    static let pauseAfterFailure: Duration = .seconds(1)
+    /// Endpoints read at once while starting.
+    static let pageSize = 500
+
+    /// An endpoint at its place in the loop; a place is never used again.
+    final class Slot {
+        let index: Int
+        var endpoint: Endpoint
+        var courier: Courier
+        /// None while the endpoint is disabled and nothing of it is in flight.
+        var consumer: EndpointConsumer?
+        var wakeAt: Instant?
+        /// Something may have moved its cursors since the last recording.
+        var isTouched = false
+        /// A machine made anew takes over when this one is idle.
+        var awaitsRebuild = false
+        /// An admin enabled it again: old failures do not count any more.
+        var startsAfresh = false
+        /// It disables itself, and the ledger does not know yet.
+        var isDisabling = false
+        var heldWhenCounted = 0
+        /// Dealers whose log it was found not to follow.
+        var askedToFollow: Set<DealerID> = []
+
+        init(index: Int, endpoint: Endpoint, courier: Courier) {
+            self.index = index
+            self.endpoint = endpoint
+            self.courier = courier
+        }
+    }
+
+    private struct Wake: Comparable {
+        var at: Instant
+        var slot: Int
+
+        static func < (a: Wake, b: Wake) -> Bool { (a.at, a.slot) < (b.at, b.slot) }
+    }
+
+    let outside: Outside
+    var jobs: [Job] = []
+
+    var slots: [Slot?] = []
+    var indexOfEndpoint: [EndpointID: Int] = [:]
+    var slotsOfDealer: [DealerID: [Int]] = [:]
+    var slotsOfPartner: [PartnerID: [Int]] = [:]
+    private var wakes = Heap<Wake>()
+
+    var recording = Recording()
+    var touched: [Int] = []
+    var held = 0
+    var inFlight = 0
+    /// Ends of attempts that wait until the ledger records again.
+    private var deferred: [FinishedAttempt] = []
+
+    /// Reloads run one after the other, so that an older reading never follows a newer one.
+    var reloads: [Reload] = []
+    var isReloading = false
+
+    var isStopping = false
+    var isOutOfTime = false
+    /// Nothing is in flight any more: the last batch is under way.
+    private var isClosingUp = false
+    private(set) var isFinished = false
+
+    init(_ outside: Outside) { self.outside = outside }
+
+    var now: Instant { outside.clock.now }
+
+    mutating func takeJobs() -> [Job] {
+        defer { jobs = [] }
+        return jobs
+    }
+
+    /// Takes up every endpoint where the ledger says it is.
+    mutating func start() async throws {
+        var after: EndpointID?
+        while true {
+            let page = try await EndpointRecord.page(after: after, limit: Self.pageSize, from: outside.ledger)
+            for record in page { take(record) }
+            guard page.count == Self.pageSize, let last = page.last else { break }
+            after = last.endpoint.id
+        }
+        conclude()
+    }
+
+    // MARK: - Messages
+
+    mutating func handle(_ messages: [DeliveryMessage]) {
+        for message in messages { handle(message) }
+        conclude()
+    }
+
+    private mutating func handle(_ message: DeliveryMessage) {
+        switch message {
+        case .published(let events): publish(events)
+        case .logReaches(let ends):
+            for end in ends { each(slotsOfDealer[end.dealerID]) { $0.logReaches(end, at: $1) } }
+        case .finished(let finished): finish(finished)
+        case .wake: wake()
+        case .logRead(let slot, let request, let answer): logWasRead(slot, request, answer)
+        case .rowsLoaded(let slot, let answer): rowsWereLoaded(slot, answer)
+        case .recorded(let error): wasRecorded(error)
+        case .recordAgain: jobs.append(recordJob(recording.flushing))
+        case .announced(let slot, let announcement): wasAnnounced(slot, announcement)
+        case .reload(let reload): reloads.append(reload)
+        case .reloaded(let reload, let answer): wasReloaded(reload, answer)
+        case .resend(let id, let event, let attempts, let waiter): resend(id, event, attempts, waiter)
+        case .flush(let waiter):
+            recording.wantsCursors = true
+            afterRecording(.resume(waiter))
+        case .stop: stop()
+        case .stopNow: isOutOfTime = true
+        }
+    }
+
+    /// What follows a batch of messages, whatever they were.
+    private mutating func conclude() {
+        reloadNext()
+        if isStopping, !isClosingUp, inFlight == 0 || isOutOfTime {
+            isClosingUp = true
+            touchAll()
+        }
+        flush()
+        if isClosingUp, recording.isDone { isFinished = true }
+        while let next = wakes.min, slots[next.slot]?.wakeAt != next.at { _ = wakes.popMin() }
+        outside.alarm.set(isStopping ? nil : wakes.min?.at)
+    }
+
+    private mutating func publish(_ events: [LoggedEvent]) {
+        guard !isStopping else { return }
+        var start = 0
+        while start < events.count {
+            let dealer = events[start].dealerID
+            var end = start + 1
+            while end < events.count, events[end].dealerID == dealer { end += 1 }
+            let run = events[start..<end]
+            if !slotsOfPartner.isEmpty { followPartners(of: run, in: dealer) }
+            each(slotsOfDealer[dealer]) { $0.append(run, at: $1) }
+            start = end
+        }
+    }
+
+    /// Tells the machines of these slots something, and does what they answer.
+    private mutating func each(
+        _ indices: [Int]?,
+        _ tell: (inout EndpointConsumer, Instant) -> [EndpointConsumer.Action]
+    ) {
+        guard let indices else { return }
+        let now = now
+        for index in indices { self.tell(index, at: now, tell) }
+    }
+
+    mutating func tell(
+        _ index: Int,
+        at now: Instant,
+        _ tell: (inout EndpointConsumer, Instant) -> [EndpointConsumer.Action]
+    ) {
+        guard let slot = slots[index], let actions = slot.consumer?.apply({ tell(&$0, now) }) else { return }
+        touch(slot)
+        for action in actions { perform(action, for: slot, at: now) }
+        let wakeAt = slot.consumer?.nextWake(after: now)
+        if wakeAt != slot.wakeAt {
+            slot.wakeAt = wakeAt
+            if let wakeAt { wakes.insert(Wake(at: wakeAt, slot: index)) }
+        }
+        if slot.awaitsRebuild, slot.consumer?.isIdle ?? true { afterRecording(.rebuild(slot: index)) }
+    }
+
+    private mutating func wake() {
+        let now = now
+        while let next = wakes.min, next.at <= now {
+            _ = wakes.popMin()
+            guard let slot = slots[next.slot], slot.wakeAt == next.at else { continue }
+            slot.wakeAt = nil
+            tell(next.slot, at: now) { $0.wake(at: $1) }
+        }
+    }
+
+    // MARK: - Actions
+
+    private mutating func perform(_ action: EndpointConsumer.Action, for slot: Slot, at now: Instant) {
+        switch action {
+        case .send(let attempt): send(attempt, for: slot)
+        case .save(let row): recording.pending.exceptions.append(row)
+        case .stand(let since):
+            recording.pending.standings.append(
+                EndpointStanding(endpointID: slot.endpoint.id, failingSince: since)
+            )
+        case .announce(let announcement): announce(announcement, for: slot)
+        case .readLog(let request): readLog(request, for: slot)
+        case .loadRows(let limit): afterRecording(.load(slot: slot.index, limit: limit))
+        case .saveCursors: recording.wantsCursors = true
+        case .settled(let event, let state, let attempts):
+            outside.metrics.settled(event, state, at: now)
+            outside.observer?.settled(event, to: slot.endpoint.id, as: state, attempts: attempts, at: now)
+        }
+    }
+
+    private mutating func send(_ attempt: EndpointConsumer.Attempt, for slot: Slot) {
+        // What is not begun is still behind the cursor, and is begun after the restart.
+        guard !isStopping else { return }
+        inFlight += 1
+        let (outside, courier, index) = (outside, slot.courier, slot.index)
+        jobs.append {
+            let (result, row, endedAt) = await courier.attempt(attempt, through: outside.sender, clock: outside.clock)
+            let finished = FinishedAttempt(
+                slot: index,
+                flight: attempt.flight,
+                result: result,
+                row: row,
+                endedAt: endedAt
+            )
+            outside.post(.finished(finished))
+        }
+    }
+
+    private mutating func finish(_ finished: FinishedAttempt) {
+        if recording.isStalled {
+            deferred.append(finished)
+            return
+        }
+        inFlight -= 1
+        // An attempt that we ended ourselves says nothing about the receiver.
+        if isOutOfTime { return }
+        outside.metrics.attempt(finished.result.verdict, microseconds: finished.row.totalMicroseconds)
+        guard slots[finished.slot] != nil else { return }
+        recording.pending.attempts.append(finished.row)
+        let jitter = outside.randomness.fraction()
+        tell(finished.slot, at: finished.endedAt) {
+            $0.finished(finished.flight, finished.result, at: $1, jitter: jitter)
+        }
+        outside.observer?.attempted(
+            finished.row.position,
+            to: finished.row.endpointID,
+            verdict: finished.result.verdict,
+            at: finished.endedAt
+        )
+    }
+
+    /// The ledger records again: takes the ends of attempts that had to wait.
+    mutating func takeDeferred() {
+        let waiting = deferred
+        deferred = []
+        for finished in waiting { finish(finished) }
+    }
+
+    private mutating func resend(_ id: EndpointID, _ event: LoggedEvent, _ attempts: Int, _ waiter: Waiter) {
+        if let index = indexOfEndpoint[id] {
+            tell(index, at: now) { $0.resend(event, attempts: attempts, at: $1) }
+        }
+        afterRecording(.resume(waiter))
+    }
+
+    private mutating func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        let outside = outside
+        let deadline = now + DeliveryEngine.drainBound
+        jobs.append {
+            try? await outside.clock.sleep(until: deadline)
+            outside.post(.stopNow)
+        }
+    }
+}
+
+extension EndpointConsumer {
+    /// Lets `body` change the machine where it is, without copying it out.
+    fileprivate mutating func apply<Result>(_ body: (inout EndpointConsumer) -> Result) -> Result { body(&self) }
+}

@@ -1,0 +1,67 @@
+import TocsinCore
+import TocsinLedger
+
+typealias Waiter = CheckedContinuation<Void, Never>
+
+/// What the delivery loop is told.
+enum DeliveryMessage: Sendable {
+    case published([LoggedEvent])
+    case logReaches([EventPosition])
+    indirect case finished(FinishedAttempt)
+    case wake
+    case logRead(slot: Int, EndpointConsumer.LogRead, Result<LogAnswer, any Error>)
+    case rowsLoaded(slot: Int, Result<RowsAnswer, any Error>)
+    case recorded(LedgerError?)
+    case recordAgain
+    case announced(slot: Int, EndpointAnnouncement)
+    case reload(Reload)
+    case reloaded(Reload, Result<[(EndpointID, EndpointRecord?)], any Error>)
+    case resend(EndpointID, LoggedEvent, attempts: Int, Waiter)
+    case flush(Waiter)
+    case stop
+    /// Attempts in flight have had their time.
+    case stopNow
+
+    /// Lets go of whoever waits for this message.
+    func abandon() {
+        switch self {
+        case .reload(let reload), .reloaded(let reload, _): reload.continuation?.resume()
+        case .resend(_, _, _, let waiter), .flush(let waiter): waiter.resume()
+        case .published, .logReaches, .finished, .wake, .logRead, .rowsLoaded, .recorded, .recordAgain, .announced,
+            .stop, .stopNow:
+            break
+        }
+    }
+}
+
+/// The end of an attempt.
+struct FinishedAttempt: Sendable {
+    var slot: Int
+    var flight: Int
+    var result: AttemptResult
+    var row: DeliveryAttempt
+    var endedAt: Instant
+}
+
+struct LogAnswer: Sendable {
+    var events: [LoggedEvent]
+    /// The sequences among them that have a row in the retry table.
+    var rows: Set<Int64> = []
+}
+
+struct RowsAnswer: Sendable {
+    var rows: [(row: ExceptionalDelivery, event: LoggedEvent?)]
+    var isComplete: Bool
+}
+
+/// A wish to take over what the ledger now says.
+struct Reload: Sendable {
+    enum Subject: Sendable {
+        case endpoint(EndpointID)
+        case app(AppID)
+        case partner(PartnerID)
+    }
+
+    var subject: Subject
+    var continuation: Waiter?
+}

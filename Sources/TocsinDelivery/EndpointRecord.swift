@@ -1,0 +1,76 @@
+import TocsinCore
+import TocsinLedger
+
+/// An endpoint with everything that its deliveries depend on, as the ledger has it at one moment.
+struct EndpointRecord: Sendable {
+    var endpoint: Endpoint
+    var subscription: Subscription
+    var secrets: [EndpointSecret]
+    /// Per dealer the cursor, and how far the log reaches.
+    var lanes: [(cursor: EventPosition, tail: Int64)]
+    /// When the earliest row of the retry table is due.
+    var nextDue: Instant?
+
+    /// Reads what belongs to an endpoint; `tails` remembers how far logs reach within one reading.
+    init(_ endpoint: Endpoint, in reader: some LedgerReader, tails: inout [DealerID: Int64]) throws {
+        self.endpoint = endpoint
+        subscription = Subscription(endpointID: endpoint.id, owner: endpoint.owner, types: endpoint.events)
+        switch endpoint.owner {
+        case .app(let id, let dealer):
+            let app = try reader.app(id, within: .dealer(dealer))
+            subscription.scopes = app?.scopes ?? []
+            subscription.isRevoked = app?.isRevoked ?? true
+        case .partner(let id):
+            subscription.isRevoked = try reader.partner(id, within: .platform)?.isRevoked ?? true
+        }
+        secrets = try reader.secrets(of: endpoint.id)
+        nextDue = try reader.nextDue(of: endpoint.id)
+        lanes = []
+        for cursor in try reader.cursors(of: endpoint.id) {
+            let tail = try tails[cursor.dealerID] ?? reader.lastSequence(of: cursor.dealerID)
+            tails[cursor.dealerID] = tail
+            lanes.append((cursor: cursor, tail: tail))
+        }
+    }
+
+    /// Reads endpoints by id; one that does not exist is nil.
+    static func read(_ ids: [EndpointID], from ledger: any Ledger) async throws -> [(EndpointID, EndpointRecord?)] {
+        try await ledger.read { reader in
+            var tails: [DealerID: Int64] = [:]
+            return try ids.map { id in
+                (id, try reader.endpoint(id, within: .platform).map { try record(of: $0, in: reader, &tails) })
+            }
+        }
+    }
+
+    /// Reads a page of all endpoints, by id.
+    static func page(after id: EndpointID?, limit: Int, from ledger: any Ledger) async throws -> [EndpointRecord] {
+        try await ledger.read { reader in
+            var tails: [DealerID: Int64] = [:]
+            return try reader.allEndpoints(after: id, limit: limit).map { try record(of: $0, in: reader, &tails) }
+        }
+    }
+
+    /// Opens the reader's existential once.
+    private static func record(
+        of endpoint: Endpoint,
+        in reader: any LedgerReader,
+        _ tails: inout [DealerID: Int64]
+    ) throws -> EndpointRecord {
+        try EndpointRecord(endpoint, in: reader, tails: &tails)
+    }
+
+    var settings: EndpointConsumer.Settings {
+        EndpointConsumer.Settings(
+            subscription: subscription,
+            isEnabled: endpoint.isEnabled,
+            ordering: endpoint.ordering,
+            concurrency: endpoint.concurrency,
+            schedule: RetrySchedule(ownSteps: endpoint.retrySchedule?.map { .seconds($0) })
+        )
+    }
+
+    var consumer: EndpointConsumer {
+        EndpointConsumer(settings: settings, failingSince: endpoint.failingSince, lanes: lanes, nextDue: nextDue)
+    }
+}

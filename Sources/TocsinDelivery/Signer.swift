@@ -1,0 +1,111 @@
+import Crypto
+import Foundation
+import TocsinCore
+import TocsinEngine
+
+/// The secret that an endpoint's requests are signed with: `whsec_` and the base64 of 32 bytes.
+package enum WebhookSecret {
+    package static let prefix = "whsec_"
+    package static let keyLength = 32
+    /// More live ones at once than any rotation needs; each costs two signatures an attempt (design, delivery: secrets).
+    package static let liveMaximum = 10
+
+    /// Draws a new secret.
+    package static func make(_ randomness: some Randomness) -> String {
+        prefix + Data(randomness.bytes(keyLength)).base64EncodedString()
+    }
+
+    /// The bytes that sign; nil if the text is not a secret.
+    package static func key(of secret: some StringProtocol) -> [UInt8]? {
+        guard secret.hasPrefix(prefix), let key = Data(base64Encoded: String(secret.dropFirst(prefix.count))),
+            key.count == keyLength
+        else { return nil }
+        return Array(key)
+    }
+
+    /// What an endpoint's secret is sealed for; a sealed value moved to another place does not open.
+    package static func vaultContext(of endpoint: EndpointID) -> String { "endpoint-secret/\(endpoint)" }
+
+    /// What the value of an endpoint's own header is sealed for.
+    package static func vaultContext(ofHeader name: String, of endpoint: EndpointID) -> String {
+        "endpoint-header/\(endpoint)/\(name)"
+    }
+}
+
+/// Signs webhooks with every live secret of an endpoint (decisions §8).
+package struct Signer: Sendable {
+    private struct Key: Sendable {
+        var key: SymmetricKey
+        var expiresAt: Instant?
+    }
+
+    /// The values of the two signature headers.
+    package struct Signatures: Hashable, Sendable {
+        /// `X-CHeKT-Signature`: `v1=<hex>`, comma-separated.
+        package var chekt: String
+        /// `webhook-signature`: `v1,<base64>`, space-separated (Standard Webhooks).
+        package var standard: String
+    }
+
+    private var keys: [Key] = []
+
+    /// Takes secrets as they are shown to people; what is none is left out.
+    package init(secrets: [String]) {
+        keys = secrets.compactMap(WebhookSecret.key).map { Key(key: SymmetricKey(data: $0), expiresAt: nil) }
+    }
+
+    /// Opens an endpoint's sealed secrets, newest first; throws if one does not open.
+    package init(_ sealed: [EndpointSecret], vault: Vault) throws {
+        for secret in sealed.suffix(WebhookSecret.liveMaximum).reversed() {
+            let text = try vault.open(secret.sealed, context: WebhookSecret.vaultContext(of: secret.endpointID))
+            guard let key = WebhookSecret.key(of: String(decoding: text, as: UTF8.self)) else {
+                throw NotASecret()
+            }
+            keys.append(Key(key: SymmetricKey(data: key), expiresAt: secret.expiresAt))
+        }
+    }
+
+    /// Signs a body; nil if no secret is live.
+    ///
+    /// - Parameters:
+    ///   - id: The event's id, `webhook-id`.
+    ///   - timestamp: Unix seconds of the attempt, as in the header.
+    ///   - body: The bytes as sent.
+    ///   - now: Secrets that have expired by then do not sign.
+    /// - Returns: The values of both headers.
+    package func sign(id: String, timestamp: String, body: [UInt8], at now: Instant) -> Signatures? {
+        var signatures = Signatures(chekt: "", standard: "")
+        for key in keys where key.expiresAt.map({ now < $0 }) ?? true {
+            if !signatures.chekt.isEmpty {
+                signatures.chekt += ","
+                signatures.standard += " "
+            }
+            signatures.chekt += "v1=" + Self.hexadecimal(Self.code(key.key, Array("\(timestamp).".utf8), body))
+            let standard = Self.code(key.key, Array("\(id).\(timestamp).".utf8), body)
+            signatures.standard += "v1," + Data(standard).base64EncodedString()
+        }
+        return signatures.chekt.isEmpty ? nil : signatures
+    }
+
+    private static func code(_ key: SymmetricKey, _ head: [UInt8], _ body: [UInt8]) -> HMAC<SHA256>.MAC {
+        var hmac = HMAC<SHA256>(key: key)
+        hmac.update(data: head)
+        hmac.update(data: body)
+        return hmac.finalize()
+    }
+
+    /// What was sealed as a secret is none.
+    private struct NotASecret: Error {}
+
+    private static let digits = Array("0123456789abcdef".utf8)
+
+    private static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity(64)
+        for byte in bytes {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

@@ -1,0 +1,100 @@
+import NIOCore
+import Synchronization
+import TocsinCore
+import TocsinDelivery
+
+/// A sender without a network: keeps every request, and answers as it is told.
+final class ScriptedSender: AttemptSender {
+    struct Sent: Sendable {
+        var url: String
+        var headers: [String: String]
+        var body: String
+
+        var id: String { headers["webhook-id"] ?? "" }
+    }
+
+    enum Answer: Sendable {
+        case status(Int, retryAfter: String? = nil)
+        case noAnswer
+        /// No answer until ``ScriptedSender/release()``.
+        case hold
+    }
+
+    private struct State {
+        var sent: [Sent] = []
+        var answer: @Sendable (Sent, Int) -> Answer = { _, _ in .status(200) }
+        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var held: [CheckedContinuation<Void, Never>] = []
+        var isStopped = false
+    }
+
+    private let state = Mutex(State())
+
+    var sent: [Sent] { state.withLock { $0.sent } }
+
+    /// Sets what requests get from now on, by the request and how many came before it.
+    func answer(_ answer: @escaping @Sendable (Sent, Int) -> Answer) { state.withLock { $0.answer = answer } }
+
+    func send(_ request: WebhookRequest) async -> WebhookOutcome {
+        let sent = Sent(
+            url: request.url.description,
+            headers: Dictionary(uniqueKeysWithValues: request.headers),
+            body: String(buffer: request.body)
+        )
+        let (answer, ready) = state.withLock { state in
+            let answer = state.answer(sent, state.sent.count)
+            state.sent.append(sent)
+            let count = state.sent.count
+            defer { state.waiters.removeAll { $0.count <= count } }
+            return (answer, state.waiters.filter { $0.count <= count }.map(\.continuation))
+        }
+        for continuation in ready { continuation.resume() }
+        var outcome = WebhookOutcome()
+        outcome.address = "192.0.2.1:443"
+        switch answer {
+        case .status(let status, let retryAfter):
+            outcome.status = status
+            outcome.retryAfter = retryAfter
+        case .noAnswer: outcome.failure = WebhookFailure(.connect, "The connection was refused.")
+        case .hold:
+            await hold()
+            outcome.status = 200
+        }
+        return outcome
+    }
+
+    private func hold() async {
+        await withCheckedContinuation { continuation in
+            let isStopped = state.withLock { state in
+                if !state.isStopped { state.held.append(continuation) }
+                return state.isStopped
+            }
+            if isStopped { continuation.resume() }
+        }
+    }
+
+    func release() {
+        let held = state.withLock { state in
+            defer { state.held = [] }
+            return state.held
+        }
+        for continuation in held { continuation.resume() }
+    }
+
+    func stop() async {
+        state.withLock { $0.isStopped = true }
+        release()
+    }
+
+    /// Returns when so many requests have been sent in all.
+    func wait(for count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.sent.count >= count { return true }
+                state.waiters.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+}
