@@ -227,18 +227,12 @@ extension LedgerConformance {
             exceptions: [exception(event, to: gone.id, .retrying)],
             cursors: [EndpointCursor(endpointID: gone.id, position: event.position)],
             standings: [endpoint.id, gone.id].map {
-                EndpointStanding(
-                    endpointID: $0,
-                    isEnabled: false,
-                    disabledReason: "gone",
-                    failingSince: LedgerWorld.start
-                )
+                EndpointStanding(endpointID: $0, failingSince: LedgerWorld.start)
             }
         )
         try await ledger.record(batch)
         let stored = try require(try await ledger.read { try $0.endpoint(endpoint.id, within: .platform) })
-        try expectEqual(stored.isEnabled, false)
-        try expectEqual(stored.disabledReason, "gone")
+        try expectEqual(stored.isEnabled, true)
         try expectEqual(stored.failingSince, LedgerWorld.start)
         let counts = try await ledger.read { try $0.counts() }
         try expectEqual(counts["delivery_attempt"], 1)
