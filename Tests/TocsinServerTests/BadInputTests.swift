@@ -1,4 +1,8 @@
 import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import NIOEmbedded
 import Testing
 import TocsinCore
 import TocsinJSON
@@ -149,14 +153,28 @@ import TocsinJSON
             #expect(declared.status == 413)
             #expect(declared.code == "body_too_large")
 
-            // The test client always declares a length; a false one stands for chunked framing.
-            let undeclared = try await world.send(
-                .post,
-                path,
-                as: scene.partner.token,
-                bytes: Array(bytes.dropLast())
+            // As with chunked framing: no length is declared, and the body comes in pieces.
+            let pieces = AsyncStream<ByteBuffer> { continuation in
+                for start in stride(from: 0, to: bytes.count, by: 65_536) {
+                    continuation.yield(ByteBuffer(bytes: bytes[start..<min(start + 65_536, bytes.count)]))
+                }
+                continuation.finish()
+            }
+            let head = HTTPRequest(
+                method: .post,
+                scheme: "http",
+                authority: "tocsin.test",
+                path: path,
+                headerFields: [
+                    .authorization: "Bearer \(scene.partner.token)", .contentType: "application/json",
+                ]
             )
-            #expect(undeclared.status == 400)
+            let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            let response = try await Pipeline(services: world.services, routes: Routes(Operations.all)).respond(
+                to: Request(head: head, body: RequestBody(asyncSequence: pieces)),
+                context: Connection(source: .init(channel: NIOAsyncTestingChannel(), logger: logger))
+            )
+            #expect(response.status.code == 413)
         }
     }
 
