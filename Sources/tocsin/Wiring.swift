@@ -12,8 +12,7 @@ import TocsinServer
 /// The place that names concrete types and puts them together; which ledger it is, `Store` knows.
 enum Wiring {
     /// What applies and exports fleet files.
-    static func fleet(_ store: Store, allowsPrivateEndpoints: Bool) -> FleetService {
-        let policy = EgressPolicy(allowPrivate: allowsPrivateEndpoints)
+    static func fleet(_ store: Store, policy: EgressPolicy) -> FleetService {
         return FleetService(
             ledger: store.ledger,
             vault: store.vault,
@@ -51,13 +50,27 @@ enum Wiring {
         let randomness = SystemRandomness()
         let port = settings.port == 0 ? try await freePort(on: settings.host) : settings.port
         let address = "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
-        let deliveries = NoDeliveries()
+        let policy = EgressPolicy(
+            allowPrivate: settings.allowsPrivateEndpoints,
+            ownListeners: listeners(on: settings.host, port: port),
+            localAddresses: EgressPolicy.interfaceAddresses()
+        )
+        let resolver = SystemResolver()
+        let delivery = DeliveryEngine(
+            ledger: store.ledger,
+            sender: try sender(settings, policy: policy, resolver: resolver, logger: logger),
+            vault: store.vault,
+            policy: policy,
+            clock: clock,
+            randomness: randomness,
+            logger: logger
+        )
         let engine = SiteEngine(
             ledger: store.ledger,
             clock: clock,
             randomness: randomness,
             vault: store.vault,
-            sinks: [],
+            sinks: [delivery],
             logger: logger
         )
         let application = try await ServerApplication(
@@ -72,18 +85,47 @@ enum Wiring {
                 trustedProxies: try proxies(settings)
             ),
             arming: engine,
-            deliveries: deliveries,
-            fleet: RemoteFleet(service: fleet(store, allowsPrivateEndpoints: settings.allowsPrivateEndpoints)),
+            deliveries: DeliveryBridge(engine: delivery),
+            fleet: RemoteFleet(service: fleet(store, policy: policy)),
             metricsPage: { metrics.page() },
             logger: logger
         )
         return [
-            LedgerService(ledger: store.ledger),
+            GroundService(ledger: store.ledger, resolver: resolver),
             Housekeeper(ledger: store.ledger, clock: clock, logger: logger),
+            delivery,
             engine,
             engine.deadlines,
             ServerService(application: application) { onListening(address) },
         ]
+    }
+
+    private static func sender(
+        _ settings: Settings,
+        policy: EgressPolicy,
+        resolver: SystemResolver,
+        logger: Logger
+    ) throws -> WebhookSender {
+        do {
+            return try WebhookSender(
+                group: MultiThreadedEventLoopGroup.singleton,
+                policy: policy,
+                resolver: resolver,
+                extraCAFile: settings.caFile,
+                logger: logger
+            )
+        } catch {
+            throw ProgramError.configuration(
+                "ca_file: the trusted authorities cannot be read (\(settings.caFile ?? "the system's")): \(error)"
+            )
+        }
+    }
+
+    /// Where webhooks may never go: back to this server.
+    private static func listeners(on host: String, port: Int) -> [EgressPolicy.Listener] {
+        // A name may stand for any of this machine's addresses.
+        let addresses = IPAddress(host).map { [$0] } ?? [IPAddress(v4: 0), IPAddress(v6: 0)]
+        return addresses.map { EgressPolicy.Listener(address: $0, port: port) }
     }
 
     private static func proxies(_ settings: Settings) throws -> [AddressBlock] {
@@ -110,12 +152,14 @@ enum Wiring {
     }
 }
 
-/// Closes the ledger when everything that writes has stopped.
-private struct LedgerService: Service {
+/// Releases what all others stand on, after they have stopped.
+private struct GroundService: Service {
     let ledger: any Ledger
+    let resolver: SystemResolver
 
     func run() async throws {
         try? await gracefulShutdown()
+        await resolver.shutdown()
         try await ledger.close()
     }
 }
@@ -128,8 +172,11 @@ private struct ServerService: Service {
     func run() async throws { try await application.run { [onListening] _ in onListening() } }
 }
 
-private struct NoDeliveries: DeliveryControl {
-    func endpointChanged(_ id: EndpointID) async {}
-    func appChanged(_ id: AppID) async {}
-    func endpointDeleted(_ id: EndpointID) async {}
+/// Tells the delivery engine what management has changed.
+private struct DeliveryBridge: DeliveryControl {
+    let engine: DeliveryEngine
+
+    func endpointChanged(_ id: EndpointID) async { await engine.endpointChanged(id) }
+    func appChanged(_ id: AppID) async { await engine.appChanged(id) }
+    func endpointDeleted(_ id: EndpointID) async { await engine.endpointChanged(id) }
 }

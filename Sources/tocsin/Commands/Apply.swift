@@ -62,7 +62,7 @@ struct Apply: AsyncParsableCommand {
     private func applyHere(_ text: [UInt8]) async throws -> FleetOutcome {
         let settings = try await Settings.load(global)
         let store = try await Store.open(settings, role: .owner)
-        let service = Wiring.fleet(store, allowsPrivateEndpoints: settings.allowsPrivateEndpoints)
+        let service = Wiring.fleet(store, policy: EgressPolicy(allowPrivate: settings.allowsPrivateEndpoints))
         let options = FleetOptions(isDryRun: dryRun, prunes: prune, forces: force)
         do {
             let origin = FleetOrigin(actor: .init(.system, "tocsin apply"))
@@ -115,7 +115,7 @@ struct Export: AsyncParsableCommand {
         } else {
             let settings = try await Settings.load(global)
             let store = try await Store.open(settings, role: .guest, mayCreate: false)
-            fleet = try await Wiring.fleet(store, allowsPrivateEndpoints: true).export()
+            fleet = try await Wiring.fleet(store, policy: EgressPolicy()).export()
             await store.close()
         }
         let text = json ? fleet.text + "\n" : FleetYAML.text(fleet)
