@@ -73,7 +73,7 @@ let serverTargets: [Target] = [
         "TocsinLab",
         [
             "TocsinServer", "TocsinFleet", "TocsinLedgerSQLite", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
-            hummingbird, logging, lifecycle,
+            httpClient, crypto("Crypto"), hummingbird, logging, lifecycle,
         ]
     ),
     .executableTarget(

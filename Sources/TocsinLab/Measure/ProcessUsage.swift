@@ -1,0 +1,23 @@
+import Foundation
+
+/// What a process has used so far, as the kernel counts it.
+package struct ProcessUsage: Sendable {
+    /// User and system time of all its threads, in seconds.
+    package var cpuSeconds: Double
+    /// Memory that is resident now, in bytes.
+    package var residentBytes: UInt64
+
+    /// Reads the usage of a running process; fails if there is none with this id.
+    package init(processID: Int32) throws {
+        guard let stat = try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8),
+            let name = stat.lastIndex(of: ")")
+        else { throw LabError("the process \(processID) is gone") }
+        // The name may hold blanks; behind it stand the state (field 3) and numbers, utime and stime as 14 and 15.
+        let fields = stat[stat.index(after: name)...].split(separator: " ")
+        guard fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]),
+            let pages = UInt64(fields[21])
+        else { throw LabError("the usage of process \(processID) cannot be read") }
+        cpuSeconds = (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}

@@ -1,0 +1,152 @@
+import Foundation
+import Synchronization
+
+/// Another process of this same program, or one of the machine's tools.
+package final class ChildProcess: Sendable {
+    private let process: Process
+    private let ended: EndSignal
+
+    /// Remembers that the process ended, and wakes who waits for it.
+    private final class EndSignal: Sendable {
+        private struct State {
+            var status: Int32?
+            var waiters: [CheckedContinuation<Int32, Never>] = []
+        }
+        private let state = Mutex(State())
+
+        func end(_ status: Int32) {
+            let waiters = state.withLock { state in
+                state.status = status
+                defer { state.waiters = [] }
+                return state.waiters
+            }
+            for waiter in waiters { waiter.resume(returning: status) }
+        }
+
+        var status: Int32? { state.withLock { $0.status } }
+
+        func wait() async -> Int32 {
+            await withCheckedContinuation { continuation in
+                let status = state.withLock { state in
+                    if state.status == nil { state.waiters.append(continuation) }
+                    return state.status
+                }
+                if let status { continuation.resume(returning: status) }
+            }
+        }
+    }
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - path: The executable.
+    ///   - arguments: Its arguments, without its name.
+    ///   - output: Where its standard output goes; nowhere if there is none.
+    ///   - errors: Where its standard error goes; nowhere if there is none.
+    package init(
+        path: String,
+        arguments: [String],
+        output: FileHandle = .nullDevice,
+        errors: FileHandle = .nullDevice
+    ) throws {
+        process = Process()
+        ended = EndSignal()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = errors
+        process.terminationHandler = { [ended] process in ended.end(process.terminationStatus) }
+        try process.run()
+    }
+
+    package var processID: Int32 { process.processIdentifier }
+    /// The exit status, once it has ended.
+    package var exitStatus: Int32? { ended.status }
+
+    /// Returns the exit status when the process has ended.
+    package func wait() async -> Int32 { await ended.wait() }
+
+    /// Asks the process to stop.
+    package func terminate() {
+        if exitStatus == nil { kill(processID, SIGTERM) }
+    }
+
+    /// Ends the process at once.
+    package func killNow() {
+        if exitStatus == nil { kill(processID, SIGKILL) }
+    }
+}
+
+/// This program's own executable, run as a person would run it.
+package enum Program {
+    /// Where the executable that is running now lies.
+    package static var path: String {
+        get throws { try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") }
+    }
+
+    /// Runs a tool to its end and returns what it wrote to standard output; one at a time in a workspace.
+    ///
+    /// - Throws: When it ends with another status than 0; the message holds what it wrote to standard error.
+    @discardableResult
+    package static func run(_ path: String, _ arguments: [String], in workspace: Workspace) async throws -> [UInt8] {
+        let output = try workspace.scratchFile("output")
+        let errors = try workspace.scratchFile("errors")
+        defer {
+            try? FileManager.default.removeItem(atPath: output.path)
+            try? FileManager.default.removeItem(atPath: errors.path)
+        }
+        let child = try ChildProcess(path: path, arguments: arguments, output: output.handle, errors: errors.handle)
+        let status = await child.wait()
+        guard status == 0 else {
+            let text = (try? String(contentsOfFile: errors.path, encoding: .utf8)) ?? ""
+            let command = ([URL(fileURLWithPath: path).lastPathComponent] + arguments).joined(separator: " ")
+            throw LabError("`\(command)` ended with \(status): \(text.suffix(2000))")
+        }
+        return Array(try Data(contentsOf: URL(fileURLWithPath: output.path)))
+    }
+
+    /// Where a tool lies on the `PATH`.
+    package static func find(_ tool: String) -> String? {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":")
+        return folders.map { "\($0)/\(tool)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+}
+
+/// A directory for one run; what is in it is removed at the end if it was made for the run.
+package struct Workspace: Sendable {
+    package let path: String
+    private let isTemporary: Bool
+
+    /// Takes the directory, or makes one in the system's place for such things.
+    package init(at directory: String? = nil, name: String) throws {
+        isTemporary = directory == nil
+        path =
+            directory
+            ?? FileManager.default.temporaryDirectory
+            .appending(path: "tocsin-\(name)-\(ProcessInfo.processInfo.processIdentifier)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    /// A new directory below this one.
+    package func directory(_ name: String) throws -> String {
+        let directory = path + "/" + name
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        return directory
+    }
+
+    package func remove(_ directory: String) { try? FileManager.default.removeItem(atPath: directory) }
+
+    package func removeIfTemporary() {
+        if isTemporary { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    /// A new file that can be written.
+    package func scratchFile(_ name: String) throws -> (path: String, handle: FileHandle) {
+        let file = path + "/" + name
+        guard FileManager.default.createFile(atPath: file, contents: nil),
+            let handle = FileHandle(forWritingAtPath: file)
+        else { throw LabError("the file \(file) cannot be written") }
+        return (file, handle)
+    }
+}

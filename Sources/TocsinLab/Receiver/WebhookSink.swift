@@ -1,0 +1,165 @@
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A receiver of webhooks that counts, times and checks what comes, and costs little.
+package final class WebhookSink: Sendable {
+    /// Decides what a webhook is answered; called on the receiver's event loop.
+    package typealias Answer = @Sendable (_ endpoint: Int, _ event: EventKey) -> Int
+
+    /// One request in so many has its signatures verified: 2 %.
+    package static let sampleEvery = 50
+
+    package let arrivals: ArrivalLog
+    package let port: Int
+    private let channel: any Channel
+    private let shared: Shared
+
+    /// What all connections of the receiver use.
+    final class Shared: Sendable {
+        let arrivals: ArrivalLog
+        let sampleEvery: Int
+        let answer: Answer?
+        private let checks = Mutex<[Int: SignatureCheck]>([:])
+
+        init(arrivals: ArrivalLog, sampleEvery: Int, answer: Answer?) {
+            self.arrivals = arrivals
+            self.sampleEvery = sampleEvery
+            self.answer = answer
+        }
+
+        func check(for endpoint: Int) -> SignatureCheck? { checks.withLock { $0[endpoint] } }
+        func setChecks(_ new: [Int: SignatureCheck]) { checks.withLock { $0 = new } }
+    }
+
+    private init(arrivals: ArrivalLog, port: Int, channel: any Channel, shared: Shared) {
+        self.arrivals = arrivals
+        self.port = port
+        self.channel = channel
+        self.shared = shared
+    }
+
+    /// Listens on a free port of 127.0.0.1.
+    ///
+    /// - Parameters:
+    ///   - group: Whose event loops receive.
+    ///   - port: The port to take; 0 takes any that is free.
+    ///   - sampleEvery: One request in so many has its signatures verified.
+    ///   - answer: What a webhook is answered; 200 to all if there is none.
+    package static func start(
+        on group: any EventLoopGroup,
+        port: Int = 0,
+        sampleEvery: Int = WebhookSink.sampleEvery,
+        answer: Answer? = nil
+    ) async throws -> WebhookSink {
+        let arrivals = ArrivalLog()
+        let shared = Shared(arrivals: arrivals, sampleEvery: sampleEvery, answer: answer)
+        let channel = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(SinkHandler(shared: shared))
+                }
+            }
+            .bind(host: "127.0.0.1", port: port)
+            .get()
+        guard let port = channel.localAddress?.port else { throw LabError("the receiver has no port") }
+        return WebhookSink(arrivals: arrivals, port: port, channel: channel, shared: shared)
+    }
+
+    /// Where the endpoint of that number is to be reached.
+    package func url(endpoint: Int) -> String { "http://127.0.0.1:\(port)/hook/\(endpoint)" }
+
+    /// Sets the secrets by endpoint; a webhook to an endpoint without one is counted, but not verified.
+    package func verify(secrets: [Int: String]) throws {
+        shared.setChecks(try secrets.mapValues(SignatureCheck.init(secret:)))
+    }
+
+    package func stop() async { try? await channel.close().get() }
+}
+
+/// Serves one connection.
+private final class SinkHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private static let ok = ByteBuffer(string: "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    private let shared: WebhookSink.Shared
+    private var pending = ByteBuffer()
+    private var pendingSince: UInt64 = 0
+    private var served = 0
+
+    init(shared: WebhookSink.Shared) { self.shared = shared }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        let now = Stopwatch.now
+        if pending.readableBytes == 0 {
+            pendingSince = now
+            pending = buffer
+        } else {
+            pending.writeBuffer(&buffer)
+        }
+        while pending.readableBytes > 0 {
+            switch pending.withUnsafeReadableBytes(serve) {
+            case .needsMore: return
+            case .malformed:
+                context.close(promise: nil)
+                return
+            case .served(let length, let status, let closes):
+                pending.moveReaderIndex(forwardBy: length)
+                pendingSince = now
+                context.write(wrapOutboundOut(Self.reply(status)), promise: nil)
+                if closes { context.close(promise: nil) }
+            }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { context.flush() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private enum Step {
+        case needsMore
+        case malformed
+        case served(length: Int, status: Int, closes: Bool)
+    }
+
+    private func serve(_ bytes: UnsafeRawBufferPointer) -> Step {
+        switch RequestScanner.scan(bytes) {
+        case .needsMore: return .needsMore
+        case .malformed: return .malformed
+        case .request(let request):
+            served += 1
+            return .served(length: request.length, status: note(request, bytes), closes: request.closes)
+        }
+    }
+
+    /// Records the webhook and decides the answer.
+    private func note(_ request: ScannedRequest, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let id = request.eventID else {
+            shared.arrivals.noteForeign()
+            return 200
+        }
+        let event = EventKey(bytes[id])
+        let check = served % shared.sampleEvery == 0 ? shared.check(for: request.endpoint) : nil
+        let problem = check?.problem(
+            head: UnsafeRawBufferPointer(rebasing: bytes[..<request.headLength]),
+            body: Array(bytes[request.headLength..<request.length])
+        )
+        let status = shared.answer?(request.endpoint, event) ?? 200
+        shared.arrivals.note(
+            Arrival(event: event, endpoint: Int32(request.endpoint), status: Int16(status), at: pendingSince),
+            checked: check != nil,
+            problem: problem
+        )
+        return status
+    }
+
+    private static func reply(_ status: Int) -> ByteBuffer {
+        status == 200 ? ok : ByteBuffer(string: "HTTP/1.1 \(status) Scripted\r\ncontent-length: 0\r\n\r\n")
+    }
+}
