@@ -37,26 +37,26 @@ package struct ServerProcess: Sendable {
         )
         let server = ServerProcess(port: port, child: child, logPath: log.path)
         do {
-            try await server.becomeReady()
+            try await becomeReachable(url: server.url + "/health/ready", child)
         } catch {
             child.killNow()
-            throw error
+            throw LabError("\(error)\n\(server.logTail)")
         }
         return server
     }
 
-    private func becomeReady() async throws {
-        for _ in 0..<(Self.startSecondsMax * 20) {
-            if let status = child.exitStatus {
-                throw LabError("the server ended with \(status) instead of starting:\n\(logTail)")
-            }
-            let request = HTTPClientRequest(url: url + "/health/ready")
-            if let reply = try? await HTTPClient.shared.execute(request, timeout: .seconds(5)), reply.status == .ok {
-                return
+    /// Returns when the URL answers 200; throws if the process behind it ends first.
+    static func becomeReachable(url: String, _ child: ChildProcess) async throws {
+        for _ in 0..<(startSecondsMax * 20) {
+            if let status = child.exitStatus { throw LabError("the server ended with \(status) instead of starting") }
+            let reply = try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(5))
+            if let reply {
+                _ = try? await reply.body.collect(upTo: 64 * 1024)
+                if reply.status == .ok { return }
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw LabError("the server was not ready within \(Self.startSecondsMax) s:\n\(logTail)")
+        throw LabError("the server was not ready within \(startSecondsMax) s")
     }
 
     private var logTail: String { String(((try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "").suffix(3000)) }
@@ -93,7 +93,7 @@ package struct ServerProcess: Sendable {
     }
 
     /// A port that nobody listens on just now.
-    private static func freePort() async throws -> Int {
+    static func freePort() async throws -> Int {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(host: "127.0.0.1", port: 0).get()
         let port = channel.localAddress?.port

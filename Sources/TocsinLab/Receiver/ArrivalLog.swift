@@ -47,6 +47,8 @@ package final class ArrivalLog: Sendable {
 
     /// Webhooks that were answered 2xx, repeated ones included.
     package var accepted: Int { state.withLock { $0.accepted } }
+    /// When the last of them came, in monotonic nanoseconds.
+    package var lastAcceptedAt: UInt64 { state.withLock { $0.lastAcceptedAt } }
     package var arrivals: [Arrival] { state.withLock { $0.arrivals } }
     package var checkedSignatures: Int { state.withLock { $0.checked } }
     package var problems: [String] { state.withLock { $0.problems } }
