@@ -41,7 +41,7 @@ package struct BenchFleet: Sendable {
         try Data(description(shape, receiver: receiver).bytes).write(to: URL(fileURLWithPath: file))
         let output = try await Program.run(
             try Program.path,
-            ["apply", "-f", file] + LedgerFile.arguments(data: data),
+            ["apply", "-f", file, "--allow-private-endpoints"] + LedgerFile.arguments(data: data),
             in: workspace
         )
         let made = try JSONParser.parse(output)

@@ -92,7 +92,8 @@ package enum DeliverBench {
     }
 
     /// What the receiver can take: `wrk` with a request of the same size, or the built-in client where there is none.
-    private static func sinkReference(_ sink: WebhookSink, _ context: BenchContext, seconds: Int) async throws -> Double {
+    private static func sinkReference(_ sink: WebhookSink, _ context: BenchContext, seconds: Int) async throws -> Double
+    {
         let rate = try await WrkRunner.requestsPerSecond(
             sink.url(endpoint: 0),
             connections: BenchContext.connections,

@@ -93,12 +93,13 @@ package enum IngestBench {
                 context.progress("run \(run): \(Figures.grouped(Int(rate))) reports/s")
                 let entries = try await check.newEntries()
                 try await check.drain(receiver, expected: check.expectedDeliveries(of: entries))
-                problems += check.verdict(
-                    outcome,
-                    entries: entries,
-                    arrivals: receiver?.arrivals.arrivals ?? [],
-                    sink: receiver
-                ).problems
+                problems +=
+                    check.verdict(
+                        outcome,
+                        entries: entries,
+                        arrivals: receiver?.arrivals.arrivals ?? [],
+                        sink: receiver
+                    ).problems
             }
             return (measured, problems)
         }

@@ -43,6 +43,7 @@ package final class ChildProcess: Sendable {
     ///   - arguments: Its arguments, without its name.
     ///   - output: Where its standard output goes; nowhere if there is none.
     ///   - errors: Where its standard error goes; nowhere if there is none.
+    /// - Throws: When it cannot be started.
     package init(
         path: String,
         arguments: [String],

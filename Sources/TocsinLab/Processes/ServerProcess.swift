@@ -72,7 +72,9 @@ package struct ServerProcess: Sendable {
         }
         let status = await child.wait()
         watchdog.cancel()
-        guard status == 0 else { throw LabError("the server ended with \(status) when it was told to stop:\n\(logTail)") }
+        guard status == 0 else {
+            throw LabError("the server ended with \(status) when it was told to stop:\n\(logTail)")
+        }
     }
 
     /// A partner's access token, got as a partner gets one.
@@ -87,7 +89,8 @@ package struct ServerProcess: Sendable {
         request.body = .bytes(ByteBuffer(string: "grant_type=client_credentials"))
         let reply = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
         let body = try await reply.body.collect(upTo: 64 * 1024)
-        guard reply.status == .ok, let token = try JSONParser.parse(Array(body.readableBytesView))["access_token"]?.string
+        guard reply.status == .ok,
+            let token = try JSONParser.parse(Array(body.readableBytesView))["access_token"]?.string
         else { throw LabError("no token was granted (\(reply.status.code)): \(String(buffer: body))") }
         return token
     }

@@ -48,7 +48,11 @@ enum RequestScanner {
     }
 
     /// Takes what matters of one header line; false if it cannot be right.
-    private static func note(_ bytes: UnsafeRawBufferPointer, _ line: Range<Int>, in request: inout ScannedRequest)
+    private static func note(
+        _ bytes: UnsafeRawBufferPointer,
+        _ line: Range<Int>,
+        in request: inout ScannedRequest
+    )
         -> Bool
     {
         if let value = value(of: "content-length", in: bytes, line) {

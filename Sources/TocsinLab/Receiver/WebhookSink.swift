@@ -4,8 +4,18 @@ import Synchronization
 
 /// A receiver of webhooks that counts, times and checks what comes, and costs little.
 package final class WebhookSink: Sendable {
-    /// Decides what a webhook is answered; called on the receiver's event loop.
-    package typealias Answer = @Sendable (_ endpoint: Int, _ event: EventKey) -> Int
+    /// A webhook as it is shown to whoever decides the answer.
+    package struct Webhook: Sendable {
+        package var endpoint: Int
+        package var event: EventKey
+        package var eventID: String
+        package var type: String
+        package var body: [UInt8]
+        package var at: UInt64
+    }
+
+    /// Decides with what status a webhook is answered; called on the receiver's event loop.
+    package typealias Answer = @Sendable (Webhook) -> Int
 
     /// One request in so many has its signatures verified: 2 %.
     package static let sampleEvery = 50
@@ -46,6 +56,8 @@ package final class WebhookSink: Sendable {
     ///   - port: The port to take; 0 takes any that is free.
     ///   - sampleEvery: One request in so many has its signatures verified.
     ///   - answer: What a webhook is answered; 200 to all if there is none.
+    /// - Returns: The receiver, listening.
+    /// - Throws: When the port cannot be had.
     package static func start(
         on group: any EventLoopGroup,
         port: Int = 0,
@@ -150,13 +162,29 @@ private final class SinkHandler: ChannelInboundHandler {
             head: UnsafeRawBufferPointer(rebasing: bytes[..<request.headLength]),
             body: Array(bytes[request.headLength..<request.length])
         )
-        let status = shared.answer?(request.endpoint, event) ?? 200
+        let status = shared.answer.map { $0(webhook(request, event, bytes)) } ?? 200
         shared.arrivals.note(
             Arrival(event: event, endpoint: Int32(request.endpoint), status: Int16(status), at: pendingSince),
             checked: check != nil,
             problem: problem
         )
         return status
+    }
+
+    private func webhook(
+        _ request: ScannedRequest,
+        _ event: EventKey,
+        _ bytes: UnsafeRawBufferPointer
+    ) -> WebhookSink.Webhook {
+        let head = UnsafeRawBufferPointer(rebasing: bytes[..<request.headLength])
+        return WebhookSink.Webhook(
+            endpoint: request.endpoint,
+            event: event,
+            eventID: RequestScanner.header("x-chekt-event-id", in: head) ?? "",
+            type: RequestScanner.header("x-chekt-event-type", in: head) ?? "",
+            body: Array(bytes[request.headLength..<request.length]),
+            at: pendingSince
+        )
     }
 
     private static func reply(_ status: Int) -> ByteBuffer {

@@ -1,0 +1,177 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOPosix
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+
+/// `tocsin demo`: the real server, a simulated partner and a receiver, played live.
+package struct Demo: Sendable {
+    /// Exit and entry delays: minutes in life, seconds here.
+    private static let exitSeconds = 3
+    private static let entrySeconds = 3
+    /// How long the last webhooks may take: the refused ones come again after 5 s and then 30 s.
+    private static let drainSeconds = 60
+
+    private let screen: DemoScreen
+    private let clock: any WallClock
+    private let dataDirectory: String?
+    private let keepsRunning: Bool
+
+    /// Prepares a demo.
+    ///
+    /// - Parameters:
+    ///   - screen: Where it is shown.
+    ///   - dataDirectory: Where the ledger is put; a directory that is removed at the end if there is none.
+    ///   - keepsRunning: Whether the server stays up after the show, until the task is cancelled.
+    ///   - clock: For the reports' timestamps.
+    package init(screen: DemoScreen, dataDirectory: String?, keepsRunning: Bool, clock: some WallClock) {
+        self.screen = screen
+        self.dataDirectory = dataDirectory
+        self.keepsRunning = keepsRunning
+        self.clock = clock
+    }
+
+    /// Plays it; false if anything was lost.
+    package func run() async throws -> Bool {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let workspace = try Workspace(name: "demo")
+        defer { workspace.removeIfTemporary() }
+        let data = try dataDirectory ?? workspace.directory("data")
+        guard !FileManager.default.fileExists(atPath: LedgerFile.path(data: data)) else {
+            throw LabError("\(data) holds a ledger already: the demo wants an empty directory")
+        }
+        let receiver = DemoReceiver()
+        let sink = try await WebhookSink.start(on: group, sampleEvery: 1) { receiver.answer($0) }
+        screen.heading("Tocsin demo", "a partner's arming report becomes a durable, signed webhook")
+        let fleet = try await apply(sink: sink, data: data, workspace: workspace)
+        let server = try await ServerProcess.start(data: data, workspace: workspace)
+        do {
+            let holds = try await play(fleet, server, sink, receiver, data: data, workspace: workspace)
+            if keepsRunning { try await keep(fleet, server, receiver) }
+            try await server.stop()
+            await sink.stop()
+            return holds
+        } catch {
+            // Ctrl-C ends here as well: the server is stopped as an operator would stop it.
+            try? await server.stop()
+            await sink.stop()
+            throw error
+        }
+    }
+
+    // MARK: Setting up
+
+    /// What the fleet file made.
+    private struct Fleet: Sendable {
+        var clientID: String
+        var clientSecret: String
+        var apiKey: String
+        var sites: [String: String]
+    }
+
+    private func apply(sink: WebhookSink, data: String, workspace: Workspace) async throws -> Fleet {
+        let file = workspace.path + "/fleet.yaml"
+        try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        let yaml = DemoFleet.yaml(
+            receiver: sink.url(endpoint: 0),
+            exitSeconds: Self.exitSeconds,
+            entrySeconds: Self.entrySeconds
+        )
+        try yaml.write(toFile: file, atomically: true, encoding: .utf8)
+        let start = Stopwatch.now
+        let output = try await Program.run(
+            try Program.path,
+            ["apply", "-f", file, "--allow-private-endpoints"] + LedgerFile.arguments(data: data),
+            in: workspace
+        )
+        let made = try JSONParser.parse(output)
+        guard let partner = made["partners"]?.array?.first, let clientID = partner["client_id"]?.string,
+            let clientSecret = partner["client_secret"]?.string, let app = made["apps"]?.array?.first,
+            let apiKey = app["api_key"]?.string, let secret = app["endpoints"]?.array?.first?["secret"]?.string
+        else { throw LabError("`tocsin apply` did not make the demo's fleet") }
+        try sink.verify(secrets: [0: secret])
+        var sites: [String: String] = [:]
+        for site in made["sites"]?.array ?? [] {
+            if let name = site["name"]?.string, let id = site["site_id"]?.string { sites[name] = id }
+        }
+        screen.row(
+            "  tocsin apply    Acme Security with app front-office, PanelCo, \(sites.count) sites",
+            Figures.milliseconds(Stopwatch.now - start)
+        )
+        return Fleet(clientID: clientID, clientSecret: clientSecret, apiKey: apiKey, sites: sites)
+    }
+
+    // MARK: The show
+
+    private func play(
+        _ fleet: Fleet,
+        _ server: ServerProcess,
+        _ sink: WebhookSink,
+        _ receiver: DemoReceiver,
+        data: String,
+        workspace: Workspace
+    ) async throws -> Bool {
+        screen.row(
+            "  tocsin serve    \(server.url), SQLite ledger with an fsync before every answer",
+            "process \(server.processID)"
+        )
+        let start = Stopwatch.now
+        let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
+        screen.row("  POST /oauth/token  PanelCo has a token for an hour", Figures.milliseconds(Stopwatch.now - start))
+        let partner = DemoPartner(server: server.url, token: token, sites: fleet.sites, clock: clock)
+        try await DemoStory(
+            partner: partner,
+            receiver: receiver,
+            screen: screen,
+            clock: clock,
+            exitSeconds: Self.exitSeconds,
+            entrySeconds: Self.entrySeconds
+        ).play()
+        try await DemoDay(
+            partner: partner,
+            receiver: receiver,
+            screen: screen,
+            exitSeconds: Self.exitSeconds,
+            entrySeconds: Self.entrySeconds
+        ).play()
+        let account = DemoAccount(partner: partner, receiver: receiver, sink: sink, screen: screen)
+        let log = try await account.settle(server: server, apiKey: fleet.apiKey, within: Self.drainSeconds)
+        let output = try await Program.run(
+            try Program.path,
+            ["admin", "verify"] + LedgerFile.arguments(data: data),
+            in: workspace
+        )
+        let verdict = String(decoding: output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        return account.summarise(log: log, ledger: verdict)
+    }
+
+    // MARK: Afterwards
+
+    private func keep(_ fleet: Fleet, _ server: ServerProcess, _ receiver: DemoReceiver) async throws {
+        let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
+        let site = fleet.sites[DemoFleet.pasteSite] ?? ""
+        screen.heading("Your turn", "Ctrl-C ends it")
+        screen.line("The arming document's own request, for \(DemoFleet.pasteSite); paste it:\n")
+        screen.line(
+            """
+            curl -sS -X POST \(server.url)/v1/sites/\(site)/arming-state \\
+              -H 'Content-Type: application/json' -H 'Authorization: Bearer \(token)' \\
+              -d '{"state":"armed_away","partition":"all","timestamp":"'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'","user_id":"user_123","source":"keypad"}'
+            """
+        )
+        screen.line("\nIts state, the last events, and events as they happen:\n")
+        screen.line("curl -sS \(server.url)/v1/sites/\(site)/arming -H 'Authorization: Bearer \(fleet.apiKey)'")
+        screen.line("curl -sS '\(server.url)/v1/events?site_id=\(site)' -H 'Authorization: Bearer \(fleet.apiKey)'")
+        screen.line("curl -sSN \(server.url)/v1/events/stream -H 'Authorization: Bearer \(fleet.apiKey)'\n")
+        screen.line("Webhooks that arrive from now on:")
+        receiver.watch { [screen, clock] webhook in
+            let time = clock.now.rfc3339Milliseconds.dropFirst(11).dropLast()
+            screen.line(
+                "  \(time)  \(screen.styled(webhook.type, .good))  \(String(decoding: webhook.body, as: UTF8.self))"
+            )
+        }
+        while true { try await Task.sleep(for: .seconds(3600)) }
+    }
+}
