@@ -138,13 +138,14 @@ package struct Demo: Sendable {
         ).play()
         let account = DemoAccount(partner: partner, receiver: receiver, sink: sink, screen: screen)
         let log = try await account.settle(server: server, apiKey: fleet.apiKey, within: Self.drainSeconds)
-        let output = try await Program.run(
-            try Program.path,
-            ["admin", "verify"] + LedgerFile.arguments(data: data),
-            in: workspace
-        )
-        let verdict = String(decoding: output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        return account.summarise(log: log, ledger: verdict)
+        let command = ["admin", "verify"] + LedgerFile.arguments(data: data)
+        do {
+            let output = try await Program.run(try Program.path, command, in: workspace)
+            return account.summarise(log: log, ledger: String(decoding: output, as: UTF8.self))
+        } catch {
+            _ = account.summarise(log: log, ledger: "\(error)")
+            return false
+        }
     }
 
     // MARK: Afterwards

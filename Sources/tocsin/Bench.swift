@@ -1,0 +1,107 @@
+import ArgumentParser
+import TocsinLab
+
+/// `tocsin bench`: measures the program against references, and accounts for every event on the way.
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure ingestion, delivery, the closing-time spike and scale.",
+        discussion: """
+            Starts the server, the load, the receiver and the reference itself. Use a release build. A run in which \
+            anything acknowledged is missing is void: exit status 1.
+            """,
+        subcommands: [Ingest.self, Deliver.self, Spike.self, Scale.self, All.self, Hello.self]
+    )
+
+    struct Options: ParsableArguments {
+        @Flag(help: "Print JSON.") var json = false
+        @Flag(help: "Run for seconds, once: shows that it works, not how fast.") var quick = false
+        @Option(help: ArgumentHelp("How long one measurement lasts.", valueName: "n")) var seconds: Int?
+        @Option(help: ArgumentHelp("Sites of the largest fleet.", valueName: "n")) var sites: Int?
+        @Option(help: ArgumentHelp("Where ledgers are put (default: a temporary directory).", valueName: "dir"))
+        var directory: String?
+
+        func validate() throws {
+            if let seconds, seconds < 1 { throw ValidationError("--seconds must be at least 1") }
+            if let sites, sites < 1_000 { throw ValidationError("--sites must be at least 1000") }
+        }
+
+        /// One benchmark of those that are to be run.
+        typealias Benchmark = @Sendable (BenchContext, inout BenchReport) async throws -> Void
+
+        func run(_ benchmarks: [Benchmark]) async throws {
+            let settings = BenchSettings(isQuick: quick, seconds: seconds, sites: sites, directory: directory)
+            let report = try await Interruptible.run { try await Self.report(settings, benchmarks) }
+            guard let report else { throw ProgramError.failed("interrupted") }
+            if json {
+                Console.print(report.json)
+                report.problems.forEach { Console.note("VOID: \($0)") }
+            } else {
+                Console.print(report.text)
+            }
+            if report.isVoid { throw ProgramError.failed("the run is void") }
+        }
+
+        private static func report(_ settings: BenchSettings, _ benchmarks: [Benchmark]) async throws -> BenchReport {
+            let context = try BenchContext(settings: settings) { Console.note($0) }
+            do {
+                var report = BenchReport(machine: try context.machine())
+                for benchmark in benchmarks { try await benchmark(context, &report) }
+                await context.close()
+                return report
+            } catch {
+                await context.close()
+                throw error
+            }
+        }
+    }
+
+    struct Ingest: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P2: durable reports a second, held against a bare Hummingbird."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([IngestBench.run]) }
+    }
+
+    struct Deliver: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P3, P4: signed deliveries a second over 200 endpoints; commit to first byte."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([DeliverBench.run]) }
+    }
+
+    struct Spike: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P1: how many sites may change at once, all delivered within 5 s."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([SpikeBench.run]) }
+    }
+
+    struct Scale: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P6: what a change costs with a million sites, held against a thousand."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([ScaleBench.run]) }
+    }
+
+    struct All: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "All of them, one after the other.")
+        @OptionGroup var options: Options
+        func run() async throws {
+            try await options.run([IngestBench.run, DeliverBench.run, SpikeBench.run, ScaleBench.run])
+        }
+    }
+
+    /// The reference of `ingest`, in a process of its own.
+    struct Hello: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Run the bare Hummingbird server that ingestion is held against.",
+            shouldDisplay: false
+        )
+        @Option var port: Int
+        func run() async throws { try await HelloServer.run(port: port) }
+    }
+}
