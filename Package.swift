@@ -101,6 +101,7 @@ let serverTargets: [Target] = [
         "TocsinServerTests",
         ["TocsinTestSupport", "TocsinServer", .product(name: "HummingbirdTesting", package: "hummingbird")]
     ),
+    tests("TocsinLabTests", ["TocsinLab", nio("NIOCore")]),
     tests("TocsinFleetTests", ["TocsinTestSupport", "TocsinFleet"], resources: [.copy("Tables")]),
     tests("EndToEndTests", ["TocsinTestSupport", "TocsinJSON", "tocsin"]),
     tests("RepositoryTests", []),

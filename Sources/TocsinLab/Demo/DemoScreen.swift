@@ -57,7 +57,7 @@ package final class DemoScreen: Sendable {
 
     /// Left part, right part at the right margin.
     func row(_ left: String, _ right: String, style: Style? = nil) {
-        let gap = max(1, Self.width - left.count - right.count)
+        let gap = right.isEmpty ? 0 : max(1, Self.width - left.count - right.count)
         line((style.map { styled(left, $0) } ?? left) + String(repeating: " ", count: gap) + styled(right, .faint))
     }
 
