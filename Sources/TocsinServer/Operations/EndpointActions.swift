@@ -1,0 +1,198 @@
+import TocsinCore
+import TocsinDelivery
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+/// What can be done to an endpoint beside changing it (design, delivery: secrets, on re-enable, operator).
+enum EndpointActions {
+    /// How long an older secret signs beside the new one.
+    static let secretOverlap: Duration = .seconds(86_400)
+    /// Every live secret makes one signature more on every attempt.
+    static let liveSecretsMaximum = 10
+
+    static let rotateSecret = Operation(
+        .post, "/v1/endpoints/{endpoint_id}/actions/rotate-secret", id: "rotateEndpointSecret", tag: .endpoints,
+        summary: "Give an endpoint a new signing secret",
+        notes: "For 24 hours every delivery carries the signatures of both.",
+        callers: .admins,
+        replies: [.ok("The endpoint with its new secret.", EndpointOperations.withSecret)],
+        errors: [.endpointNotFound, .tooMany],
+        handle: { call in
+            let id = try EndpointOperations.endpointID(call)
+            let secret = call.newSigningSecret()
+            let sealed = try call.services.vault.seal(secret.utf8, context: SealingContext.secret(of: id))
+            let now = call.receivedAt
+            let reply = try await call.commit { transaction in
+                let endpoint = try EndpointOperations.found(id, call, transaction)
+                let live = try transaction.secrets(of: id).filter { $0.expiresAt.map { $0 > now } ?? true }
+                if live.count >= liveSecretsMaximum {
+                    throw APIError(
+                        .tooMany,
+                        "\(live.count) secrets are live. Wait until the older ones end, 24 hours after their rotation."
+                    )
+                }
+                try transaction.insert(EndpointSecret(endpointID: id, sealed: sealed, createdAt: now))
+                try transaction.expireSecrets(of: id, madeBefore: now, at: now + secretOverlap)
+                return EndpointOperations.change(
+                    Reply.ok(EndpointOperations.json(endpoint, secret: secret)).uncached,
+                    "endpoint.rotate_secret",
+                    endpoint,
+                    "The endpoint got a new secret."
+                )
+            }
+            await call.services.deliveries.endpointChanged(id)
+            return reply
+        }
+    )
+
+    static let test = Operation(
+        .post, "/v1/endpoints/{endpoint_id}/actions/test", id: "testEndpoint", tag: .endpoints,
+        summary: "Send a test event to an endpoint",
+        notes: "A `test.ping` goes the way of every event: logged, signed, retried, and to this endpoint alone.",
+        callers: .admins,
+        replies: [
+            Operation.ReplyShape(
+                status: .accepted,
+                description: "The test event is in the log.",
+                content: .object([.required("event_id", .id(EventNoun.prefix)), .required("delivery_id", .id("dlv_"))])
+            )
+        ],
+        errors: [.endpointNotFound, .endpointDisabled],
+        handle: { call in
+            let id = try EndpointOperations.endpointID(call)
+            let endpoint = try await call.read { try EndpointOperations.found(id, call, $0) }
+            if !endpoint.isEnabled {
+                throw APIError(.endpointDisabled, "The endpoint is disabled. Enable it first, then test it.")
+            }
+            let event = try await call.services.deliveries.sendTest(to: id)
+            return Reply(
+                .accepted,
+                body: .bytes(
+                    JSON.object([
+                        "event_id": .string(event.text),
+                        "delivery_id": .string(DeliveryID(of: event, to: id).text),
+                    ]).bytes,
+                    contentType: Reply.jsonType
+                )
+            )
+        }
+    )
+
+    static let enable = Operation(
+        .post, "/v1/endpoints/{endpoint_id}/actions/enable", id: "enableEndpoint", tag: .endpoints,
+        summary: "Enable an endpoint, and say what becomes of its backlog",
+        notes: """
+            `resume` goes on where it stopped, `skip` forgets what has gathered, `replay` sends everything since an \
+            instant (`since`) again.
+            """,
+        callers: .admins,
+        body: .json(
+            .object([.required("mode", .oneOf(["resume", "skip", "replay"])), .optional("since", .time)])
+        ),
+        replies: [.ok("The enabled endpoint.", EndpointOperations.schema)],
+        errors: [.endpointNotFound],
+        handle: { call in
+            let id = try EndpointOperations.endpointID(call)
+            let mode = try call.body.string("mode")
+            let since = try call.body.optionalString("since").map { try utc($0, field: "since") }
+            if mode == "replay", since == nil { throw APIError.invalid("since", "is required for the mode replay") }
+            let reply = try await call.commit { transaction in
+                var endpoint = try EndpointOperations.found(id, call, transaction)
+                endpoint.isEnabled = true
+                endpoint.disabledReason = nil
+                endpoint.failingSince = nil
+                try transaction.update(endpoint)
+                try moveCursors(of: id, mode: mode, since: since, transaction)
+                return EndpointOperations.change(
+                    .ok(EndpointOperations.json(endpoint)),
+                    "endpoint.enable",
+                    endpoint,
+                    "The endpoint was enabled (\(mode))."
+                )
+            }
+            await call.services.deliveries.endpointChanged(id)
+            return reply
+        }
+    )
+
+    static let disable = Operation(
+        .post, "/v1/endpoints/{endpoint_id}/actions/disable", id: "disableEndpoint", tag: .endpoints,
+        summary: "Disable an endpoint",
+        notes: "Nothing is sent from now on; its place in the log is kept.",
+        callers: .admins,
+        replies: [.ok("The disabled endpoint.", EndpointOperations.schema)],
+        errors: [.endpointNotFound],
+        handle: { call in
+            let id = try EndpointOperations.endpointID(call)
+            let reply = try await call.commit { transaction in
+                var endpoint = try EndpointOperations.found(id, call, transaction)
+                endpoint.isEnabled = false
+                endpoint.disabledReason = "admin"
+                try transaction.update(endpoint)
+                return EndpointOperations.change(
+                    .ok(EndpointOperations.json(endpoint)),
+                    "endpoint.disable",
+                    endpoint,
+                    "The endpoint was disabled."
+                )
+            }
+            await call.services.deliveries.endpointChanged(id)
+            return reply
+        }
+    )
+
+    // MARK: Parts
+
+    static func utc(_ text: String, field: String) throws -> Instant {
+        do throws(TimestampError) {
+            return try Instant(rfc3339: text)
+        } catch {
+            switch error {
+            case .malformed: throw APIError.invalid(field, "is not an RFC 3339 time")
+            case .notUTC:
+                throw APIError(.timestampNotUTC, "\"\(field)\" must be in UTC: end it with Z or +00:00.", field: field)
+            }
+        }
+    }
+
+    private static func moveCursors(
+        of endpoint: EndpointID,
+        mode: String,
+        since: Instant?,
+        _ transaction: any LedgerTransaction
+    ) throws {
+        if mode == "resume" { return }
+        for cursor in try transaction.cursors(of: endpoint) {
+            let last = try transaction.lastSequence(of: cursor.dealerID)
+            let target = try since.map { try lastSequence(of: cursor.dealerID, before: $0, last: last, transaction) } ?? last
+            try transaction.setCursor(
+                EndpointCursor(
+                    endpointID: endpoint,
+                    position: EventPosition(dealerID: cursor.dealerID, sequence: target)
+                )
+            )
+        }
+    }
+
+    /// The last event committed before an instant, by bisection; what is no longer kept counts as before.
+    private static func lastSequence(
+        of dealer: DealerID,
+        before instant: Instant,
+        last: Int64,
+        _ reader: any LedgerReader
+    ) throws -> Int64 {
+        var (low, high) = (Int64(0), last)
+        while low < high {
+            let middle = (low + high + 1) / 2
+            let event = try reader.event(at: EventPosition(dealerID: dealer, sequence: middle))
+            if event.map({ $0.createdAt < instant }) ?? true { low = middle } else { high = middle - 1 }
+        }
+        return low
+    }
+}
+
+extension Call {
+    /// `whsec_` and the base64 of 32 random bytes (decisions §8).
+    func newSigningSecret() -> String { SigningSecret(bytes: services.randomness.bytes(32)).text }
+}
