@@ -60,6 +60,9 @@ package struct Vault: Sendable {
 /// A value could not be sealed or opened.
 package struct VaultError: Error, Sendable, CustomStringConvertible {
     package var reason: String
+
+    package init(reason: String) { self.reason = reason }
+
     package var description: String { reason }
 }
 

@@ -31,6 +31,7 @@ package struct ServerApplication: Service {
         arming: any ArmingReports,
         deliveries: any DeliveryControl,
         fleet: (any FleetControl)? = nil,
+        broadcaster: EventBroadcaster = EventBroadcaster(),
         metricsPage: (@Sendable () -> String)? = nil,
         logger: Logger
     ) async throws {
@@ -45,6 +46,7 @@ package struct ServerApplication: Service {
             arming: arming,
             deliveries: deliveries,
             fleet: fleet,
+            broadcaster: broadcaster,
             metricsPage: metricsPage
         )
     }

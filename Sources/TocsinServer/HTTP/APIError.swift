@@ -29,6 +29,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case armingAuthorityConflict = "arming_authority_conflict"
     case armingModelLocked = "arming_model_locked"
     case deletionRefused = "deletion_refused"
+    case endpointDisabled = "endpoint_disabled"
     case idempotencyConflict = "idempotency_conflict"
     case idempotencyInProgress = "idempotency_in_progress"
     case invalidTransition = "invalid_transition"
@@ -64,7 +65,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
             .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound, .consumerNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .deletionRefused, .idempotencyConflict,
+        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .deletionRefused, .endpointDisabled,
+            .idempotencyConflict,
             .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
             .conflict

@@ -1,3 +1,4 @@
+import HTTPTypes
 import TocsinCore
 import TocsinEngine
 import TocsinJSON
@@ -35,7 +36,9 @@ enum AppOperations {
         count: 0...allowListMaximum
     ).described("From where the app may call; empty allows every address.")
 
-    private static let keyMode = Schema.oneOf(["live", "test"]).described("The kind of key: `tcs_live_…` or `tcs_test_…`.")
+    private static let keyMode = Schema.oneOf(["live", "test"]).described(
+        "The kind of key: `tcs_live_…` or `tcs_test_…`."
+    )
 
     static func json(_ app: App) -> JSON { .object(object(app)) }
 
@@ -61,7 +64,10 @@ enum AppOperations {
     // MARK: Operations
 
     private static let list = Operation(
-        .get, "/v1/apps", id: "listApps", tag: .apps,
+        .get,
+        "/v1/apps",
+        id: "listApps",
+        tag: .apps,
         summary: "List the apps that the caller reaches",
         callers: .admins,
         query: Operation.pageParameters,
@@ -75,7 +81,10 @@ enum AppOperations {
     )
 
     private static let create = Operation(
-        .post, "/v1/apps", id: "createApp", tag: .apps,
+        .post,
+        "/v1/apps",
+        id: "createApp",
+        tag: .apps,
         summary: "Create an app",
         notes: "The API key is shown in this reply only.",
         callers: .admins,
@@ -116,7 +125,10 @@ enum AppOperations {
     )
 
     private static let get = Operation(
-        .get, "/v1/apps/{app_id}", id: "getApp", tag: .apps,
+        .get,
+        "/v1/apps/{app_id}",
+        id: "getApp",
+        tag: .apps,
         summary: "Get an app",
         notes: "An app may read itself.",
         callers: .admins.withApps,
@@ -130,7 +142,10 @@ enum AppOperations {
     )
 
     private static let patch = Operation(
-        .patch, "/v1/apps/{app_id}", id: "patchApp", tag: .apps,
+        .patch,
+        "/v1/apps/{app_id}",
+        id: "patchApp",
+        tag: .apps,
         summary: "Change an app",
         notes: "A scope that is taken away is gone at once, for requests and for events that wait to be delivered.",
         callers: .admins,
@@ -146,7 +161,9 @@ enum AppOperations {
         errors: [.appNotFound, .alreadyExists],
         handle: { call in
             let id = try appID(call), reach = try call.reach
-            let (newScopes, newList, newTier) = (try scopes(of: call.body), try allowList(of: call.body), try tier(call))
+            let (newScopes, newList, newTier) = (
+                try scopes(of: call.body), try allowList(of: call.body), try tier(call)
+            )
             let reply = try await call.commit { transaction in
                 var app = try found(transaction.app(id, within: reach))
                 let before = app.scopes
@@ -168,7 +185,10 @@ enum AppOperations {
     )
 
     private static let delete = Operation(
-        .delete, "/v1/apps/{app_id}", id: "deleteApp", tag: .apps,
+        .delete,
+        "/v1/apps/{app_id}",
+        id: "deleteApp",
+        tag: .apps,
         summary: "Delete an app with its keys and endpoints",
         callers: .admins,
         query: [.force],
@@ -196,7 +216,10 @@ enum AppOperations {
     )
 
     private static let rotateKey = Operation(
-        .post, "/v1/apps/{app_id}/actions/rotate-key", id: "rotateAppKey", tag: .apps,
+        .post,
+        "/v1/apps/{app_id}/actions/rotate-key",
+        id: "rotateAppKey",
+        tag: .apps,
         summary: "Give an app a new key",
         notes: "The old key works for 24 hours more.",
         callers: .admins,
@@ -220,7 +243,10 @@ enum AppOperations {
     )
 
     private static let revoke = Operation(
-        .post, "/v1/apps/{app_id}/actions/revoke", id: "revokeApp", tag: .apps,
+        .post,
+        "/v1/apps/{app_id}/actions/revoke",
+        id: "revokeApp",
+        tag: .apps,
         summary: "Revoke an app",
         notes: "Its keys stop working and its endpoints get nothing more, at once.",
         callers: .admins,

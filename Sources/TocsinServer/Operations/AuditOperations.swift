@@ -1,3 +1,4 @@
+import HTTPTypes
 import HummingbirdCore
 import NIOCore
 import TocsinCore
@@ -28,7 +29,10 @@ enum AuditOperations {
     ]).named("AuditEntry")
 
     private static let list = Operation(
-        .get, "/v1/audit", id: "listAudit", tag: .audit,
+        .get,
+        "/v1/audit",
+        id: "listAudit",
+        tag: .audit,
         summary: "Read the audit log, newest first",
         notes: "With `Accept: application/x-ndjson` everything that matches, one entry a line.",
         callers: .admins,

@@ -1,3 +1,4 @@
+import HTTPTypes
 import TocsinCore
 import TocsinJSON
 import TocsinLedger
@@ -46,7 +47,10 @@ enum DeliveryOperations {
     // MARK: Operations
 
     private static let list = Operation(
-        .get, "/v1/deliveries", id: "listDeliveries", tag: .deliveries,
+        .get,
+        "/v1/deliveries",
+        id: "listDeliveries",
+        tag: .deliveries,
         summary: "List deliveries, newest first",
         notes: "What was not attempted yet is not listed: it stands in the log, ahead of the endpoint's cursor.",
         callers: .admins.withApps.withPartners,
@@ -84,7 +88,10 @@ enum DeliveryOperations {
     )
 
     private static let get = Operation(
-        .get, "/v1/deliveries/{delivery_id}", id: "getDelivery", tag: .deliveries,
+        .get,
+        "/v1/deliveries/{delivery_id}",
+        id: "getDelivery",
+        tag: .deliveries,
         summary: "Get a delivery with all its attempts",
         callers: .admins.withApps.withPartners,
         replies: [.ok("The delivery.", withAttempts)],
@@ -95,7 +102,10 @@ enum DeliveryOperations {
     )
 
     private static let resend = Operation(
-        .post, "/v1/deliveries/{delivery_id}/actions/resend", id: "resendDelivery", tag: .deliveries,
+        .post,
+        "/v1/deliveries/{delivery_id}/actions/resend",
+        id: "resendDelivery",
+        tag: .deliveries,
         summary: "Send an event to an endpoint once more",
         notes: "With the same `webhook-id` and the same bytes, whatever became of it before.",
         callers: .admins,

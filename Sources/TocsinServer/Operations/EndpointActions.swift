@@ -1,3 +1,4 @@
+import HTTPTypes
 import TocsinCore
 import TocsinDelivery
 import TocsinEngine
@@ -8,11 +9,12 @@ import TocsinLedger
 enum EndpointActions {
     /// How long an older secret signs beside the new one.
     static let secretOverlap: Duration = .seconds(86_400)
-    /// Every live secret makes one signature more on every attempt.
-    static let liveSecretsMaximum = 10
 
     static let rotateSecret = Operation(
-        .post, "/v1/endpoints/{endpoint_id}/actions/rotate-secret", id: "rotateEndpointSecret", tag: .endpoints,
+        .post,
+        "/v1/endpoints/{endpoint_id}/actions/rotate-secret",
+        id: "rotateEndpointSecret",
+        tag: .endpoints,
         summary: "Give an endpoint a new signing secret",
         notes: "For 24 hours every delivery carries the signatures of both.",
         callers: .admins,
@@ -21,12 +23,12 @@ enum EndpointActions {
         handle: { call in
             let id = try EndpointOperations.endpointID(call)
             let secret = call.newSigningSecret()
-            let sealed = try call.services.vault.seal(secret.utf8, context: SealingContext.secret(of: id))
+            let sealed = try call.services.vault.seal(secret.utf8, context: WebhookSecret.vaultContext(of: id))
             let now = call.receivedAt
             let reply = try await call.commit { transaction in
                 let endpoint = try EndpointOperations.found(id, call, transaction)
                 let live = try transaction.secrets(of: id).filter { $0.expiresAt.map { $0 > now } ?? true }
-                if live.count >= liveSecretsMaximum {
+                if live.count >= WebhookSecret.liveMaximum {
                     throw APIError(
                         .tooMany,
                         "\(live.count) secrets are live. Wait until the older ones end, 24 hours after their rotation."
@@ -47,7 +49,10 @@ enum EndpointActions {
     )
 
     static let test = Operation(
-        .post, "/v1/endpoints/{endpoint_id}/actions/test", id: "testEndpoint", tag: .endpoints,
+        .post,
+        "/v1/endpoints/{endpoint_id}/actions/test",
+        id: "testEndpoint",
+        tag: .endpoints,
         summary: "Send a test event to an endpoint",
         notes: "A `test.ping` goes the way of every event: logged, signed, retried, and to this endpoint alone.",
         callers: .admins,
@@ -80,7 +85,10 @@ enum EndpointActions {
     )
 
     static let enable = Operation(
-        .post, "/v1/endpoints/{endpoint_id}/actions/enable", id: "enableEndpoint", tag: .endpoints,
+        .post,
+        "/v1/endpoints/{endpoint_id}/actions/enable",
+        id: "enableEndpoint",
+        tag: .endpoints,
         summary: "Enable an endpoint, and say what becomes of its backlog",
         notes: """
             `resume` goes on where it stopped, `skip` forgets what has gathered, `replay` sends everything since an \
@@ -117,7 +125,10 @@ enum EndpointActions {
     )
 
     static let disable = Operation(
-        .post, "/v1/endpoints/{endpoint_id}/actions/disable", id: "disableEndpoint", tag: .endpoints,
+        .post,
+        "/v1/endpoints/{endpoint_id}/actions/disable",
+        id: "disableEndpoint",
+        tag: .endpoints,
         summary: "Disable an endpoint",
         notes: "Nothing is sent from now on; its place in the log is kept.",
         callers: .admins,
@@ -165,7 +176,8 @@ enum EndpointActions {
         if mode == "resume" { return }
         for cursor in try transaction.cursors(of: endpoint) {
             let last = try transaction.lastSequence(of: cursor.dealerID)
-            let target = try since.map { try lastSequence(of: cursor.dealerID, before: $0, last: last, transaction) } ?? last
+            let target =
+                try since.map { try lastSequence(of: cursor.dealerID, before: $0, last: last, transaction) } ?? last
             try transaction.setCursor(
                 EndpointCursor(
                     endpointID: endpoint,
@@ -194,5 +206,5 @@ enum EndpointActions {
 
 extension Call {
     /// `whsec_` and the base64 of 32 random bytes (decisions §8).
-    func newSigningSecret() -> String { SigningSecret(bytes: services.randomness.bytes(32)).text }
+    func newSigningSecret() -> String { WebhookSecret.make(services.randomness) }
 }

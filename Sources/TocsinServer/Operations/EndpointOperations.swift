@@ -1,3 +1,4 @@
+import HTTPTypes
 import TocsinCore
 import TocsinDelivery
 import TocsinEngine
@@ -103,7 +104,10 @@ enum EndpointOperations {
     // MARK: Operations
 
     private static let listOfApp = Operation(
-        .get, "/v1/apps/{app_id}/endpoints", id: "listAppEndpoints", tag: .endpoints,
+        .get,
+        "/v1/apps/{app_id}/endpoints",
+        id: "listAppEndpoints",
+        tag: .endpoints,
         summary: "List an app's endpoints",
         callers: .admins.withApps,
         replies: [.ok("All of them.", .page(of: schema))],
@@ -119,7 +123,10 @@ enum EndpointOperations {
     )
 
     private static let createForApp = Operation(
-        .post, "/v1/apps/{app_id}/endpoints", id: "createAppEndpoint", tag: .endpoints,
+        .post,
+        "/v1/apps/{app_id}/endpoints",
+        id: "createAppEndpoint",
+        tag: .endpoints,
         summary: "Create an endpoint of an app",
         notes: "It gets the events from now on. The signing secret is shown in this reply only.",
         callers: .admins,
@@ -135,7 +142,10 @@ enum EndpointOperations {
     )
 
     private static let listOfPartner = Operation(
-        .get, "/v1/partners/{partner_id}/endpoints", id: "listPartnerEndpoints", tag: .endpoints,
+        .get,
+        "/v1/partners/{partner_id}/endpoints",
+        id: "listPartnerEndpoints",
+        tag: .endpoints,
         summary: "List a partner's endpoints",
         callers: .platformAdmins.withPartners,
         replies: [.ok("All of them.", .page(of: schema))],
@@ -151,7 +161,10 @@ enum EndpointOperations {
     )
 
     private static let createForPartner = Operation(
-        .post, "/v1/partners/{partner_id}/endpoints", id: "createPartnerEndpoint", tag: .endpoints,
+        .post,
+        "/v1/partners/{partner_id}/endpoints",
+        id: "createPartnerEndpoint",
+        tag: .endpoints,
         summary: "Create an endpoint of a partner",
         notes: "It gets the events of the partner's own sites, across dealers, from now on.",
         callers: .platformAdmins,
@@ -168,7 +181,10 @@ enum EndpointOperations {
     )
 
     private static let get = Operation(
-        .get, "/v1/endpoints/{endpoint_id}", id: "getEndpoint", tag: .endpoints,
+        .get,
+        "/v1/endpoints/{endpoint_id}",
+        id: "getEndpoint",
+        tag: .endpoints,
         summary: "Get an endpoint",
         callers: .admins.withApps.withPartners,
         replies: [.ok("The endpoint.", schema)],
@@ -180,7 +196,10 @@ enum EndpointOperations {
     )
 
     private static let patch = Operation(
-        .patch, "/v1/endpoints/{endpoint_id}", id: "patchEndpoint", tag: .endpoints,
+        .patch,
+        "/v1/endpoints/{endpoint_id}",
+        id: "patchEndpoint",
+        tag: .endpoints,
         summary: "Change an endpoint",
         notes: "A type that is taken from the subscription is withdrawn at once, also where it waits for a retry.",
         callers: .admins,
@@ -201,7 +220,10 @@ enum EndpointOperations {
     )
 
     private static let delete = Operation(
-        .delete, "/v1/endpoints/{endpoint_id}", id: "deleteEndpoint", tag: .endpoints,
+        .delete,
+        "/v1/endpoints/{endpoint_id}",
+        id: "deleteEndpoint",
+        tag: .endpoints,
         summary: "Delete an endpoint",
         callers: .admins,
         query: [.force],
@@ -255,7 +277,7 @@ enum EndpointOperations {
     ) async throws -> Reply {
         let id: EndpointID = call.newID()
         let secret = call.newSigningSecret()
-        let sealed = try call.services.vault.seal(secret.utf8, context: SealingContext.secret(of: id))
+        let sealed = try call.services.vault.seal(secret.utf8, context: WebhookSecret.vaultContext(of: id))
         let reply = try await call.commit { transaction in
             let owner = try owner(transaction)
             if try transaction.endpoints(of: owner).count >= maximumPerOwner {
@@ -311,7 +333,7 @@ enum EndpointOperations {
             guard let text = value.string, text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x09 }) else {
                 throw APIError.invalid("headers.\(name)", "may hold visible ASCII characters, spaces and tabs only")
             }
-            let context = SealingContext.header(lowercased, of: endpoint)
+            let context = WebhookSecret.vaultContext(ofHeader: lowercased, of: endpoint)
             sealed[lowercased] = try call.services.vault.seal(text.utf8, context: context)
         }
         return sealed

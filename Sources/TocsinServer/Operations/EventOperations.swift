@@ -29,7 +29,10 @@ enum EventOperations {
     // MARK: Operations
 
     private static let list = Operation(
-        .get, "/v1/events", id: "listEvents", tag: .events,
+        .get,
+        "/v1/events",
+        id: "listEvents",
+        tag: .events,
         summary: "Read the log",
         notes: """
             In the order of `sequence`. Go on with `after` = `last_sequence`: it is where the search ended, so nothing \
@@ -79,7 +82,10 @@ enum EventOperations {
     )
 
     private static let setConsumer = Operation(
-        .put, "/v1/events/consumers/{name}", id: "setConsumer", tag: .events,
+        .put,
+        "/v1/events/consumers/{name}",
+        id: "setConsumer",
+        tag: .events,
         summary: "Keep a place in the log under a name",
         notes: "What was read up to `sequence` is done with; `GET /v1/events?consumer={name}` goes on behind it.",
         callers: .admins.withApps.withPartners,
@@ -94,7 +100,9 @@ enum EventOperations {
         errors: [.dealerNotFound, .dealerRequired],
         handle: { call in
             let name = try call.path("name")
-            guard (1...100).contains(name.count) else { throw APIError.invalid("name", "must have 1 to 100 characters") }
+            guard (1...100).contains(name.count) else {
+                throw APIError.invalid("name", "must have 1 to 100 characters")
+            }
             let sequence = Int64(try call.body.integer("sequence"))
             return try await call.commit { transaction in
                 let view = try LogView(call, transaction)

@@ -15,7 +15,10 @@ enum EventStream {
     static let batch = 100
 
     static let follow = Operation(
-        .get, "/v1/events/stream", id: "streamEvents", tag: .events,
+        .get,
+        "/v1/events/stream",
+        id: "streamEvents",
+        tag: .events,
         summary: "Follow the log",
         notes: """
             Server-sent events. Starts behind `Last-Event-ID` or `after`, without either at the end of the log. The \

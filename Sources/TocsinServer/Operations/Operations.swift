@@ -17,7 +17,12 @@ package enum Operations {
         + PartitionOperations.all
         + DealerOperations.all
         + PartnerOperations.all
+        + AppOperations.all
+        + EndpointOperations.all
+        + DeliveryOperations.all
+        + EventOperations.all
         + EventTypeOperations.all
+        + AuditOperations.all
         + AccessOperations.all
         + FleetOperations.all
         + ServerOperations.all

@@ -19,6 +19,7 @@ enum PartnerOperations {
         .required("tier", .oneOf(RateTier.self)),
         .required("revoked", .boolean),
         .required("created_at", .time),
+        .optional("scorecard", .map(of: .count, atMost: ScorecardMark.allCases.count)),
     ]
 
     private static let withSecret = Schema.object(
@@ -117,13 +118,20 @@ enum PartnerOperations {
         "/v1/partners/{partner_id}",
         id: "getPartner",
         tag: .partners,
-        summary: "Get a partner",
-        callers: .admins,
+        summary: "Get a partner with its scorecard",
+        notes: "A partner may read itself. The scorecard counts what its reports were flagged for.",
+        callers: .admins.withPartners,
         replies: [.ok("The partner.", schema)],
         errors: [.partnerNotFound],
         handle: { call in
             let id = try partnerID(call), reach = try call.reach
-            return .ok(json(try await call.read { try found($0.partner(id, within: reach)) }))
+            return try await call.read { reader in
+                var object = object(try found(reader.partner(id, within: reach)))
+                let scorecard = try reader.scorecard(of: id)
+                let marks = ScorecardMark.allCases.map { ($0.rawValue, JSON.integer(scorecard[$0] ?? 0)) }
+                object["scorecard"] = .object(marks.reduce(into: JSONObject()) { $0[$1.0] = $1.1 })
+                return .ok(.object(object))
+            }
         }
     )
 

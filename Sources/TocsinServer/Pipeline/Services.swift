@@ -1,5 +1,6 @@
 import Synchronization
 import TocsinCore
+import TocsinDelivery
 import TocsinEngine
 import TocsinLedger
 
@@ -16,6 +17,8 @@ package final class Services: Sendable {
     package let deliveries: any DeliveryControl
     /// Applies and exports fleet files; none where nobody wired one.
     let fleet: (any FleetControl)?
+    /// Wakes those who follow the log.
+    package let broadcaster: EventBroadcaster
     /// What `GET /metrics` shows; none if the program keeps no metrics.
     let metricsPage: (@Sendable () -> String)?
     let failures: FailureLimiter
@@ -36,6 +39,7 @@ package final class Services: Sendable {
         arming: any ArmingReports,
         deliveries: any DeliveryControl,
         fleet: (any FleetControl)?,
+        broadcaster: EventBroadcaster,
         metricsPage: (@Sendable () -> String)?
     ) async throws {
         self.ledger = ledger
@@ -46,6 +50,7 @@ package final class Services: Sendable {
         self.arming = arming
         self.deliveries = deliveries
         self.fleet = fleet
+        self.broadcaster = broadcaster
         self.metricsPage = metricsPage
         directory = Directory(ledger: ledger, clock: clock)
         tokens = try await TokenIssuer.load(ledger: ledger, vault: vault, publicURL: settings.publicURL)
@@ -62,7 +67,11 @@ package final class Services: Sendable {
     }
 
     package var isStopping: Bool { stopping.load(ordering: .relaxed) }
-    func beginStopping() { stopping.store(true, ordering: .relaxed) }
+
+    func beginStopping() {
+        stopping.store(true, ordering: .relaxed)
+        broadcaster.wakeAll()
+    }
 }
 
 /// What the server needs to know from outside.
@@ -74,12 +83,21 @@ package struct ServerSettings: Sendable {
     package var publicURL: String
     /// Whose `X-Forwarded-For` is believed.
     package var trustedProxies: [AddressBlock]
+    /// Where webhooks may go: what an endpoint's URL is checked against when it is set.
+    package var egress: EgressPolicy
 
-    package init(host: String, port: Int, publicURL: String, trustedProxies: [AddressBlock] = []) {
+    package init(
+        host: String,
+        port: Int,
+        publicURL: String,
+        trustedProxies: [AddressBlock] = [],
+        egress: EgressPolicy = EgressPolicy(allowPrivate: false)
+    ) {
         self.host = host
         self.port = port
         self.publicURL = publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL
         self.trustedProxies = trustedProxies
+        self.egress = egress
     }
 }
 
@@ -97,4 +115,8 @@ package protocol DeliveryControl: Sendable {
     /// The app's scopes or standing changed: what its endpoints may get is judged anew.
     func appChanged(_ id: AppID) async
     func endpointDeleted(_ id: EndpointID) async
+    /// Adds a `test.ping` to the log that goes to this endpoint alone; returns its id once it is durable.
+    func sendTest(to id: EndpointID) async throws -> EventID
+    /// Makes one more attempt of an event, now, whatever became of it before.
+    func resend(_ position: EventPosition, to id: EndpointID) async throws
 }
