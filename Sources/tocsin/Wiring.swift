@@ -56,6 +56,7 @@ enum Wiring {
             localAddresses: EgressPolicy.interfaceAddresses()
         )
         let resolver = SystemResolver()
+        let broadcaster = EventBroadcaster()
         let delivery = DeliveryEngine(
             ledger: store.ledger,
             sender: try sender(settings, policy: policy, resolver: resolver, logger: logger),
@@ -63,6 +64,7 @@ enum Wiring {
             policy: policy,
             clock: clock,
             randomness: randomness,
+            sinks: [broadcaster],
             logger: logger
         )
         let engine = SiteEngine(
@@ -70,7 +72,7 @@ enum Wiring {
             clock: clock,
             randomness: randomness,
             vault: store.vault,
-            sinks: [delivery],
+            sinks: [delivery, broadcaster],
             logger: logger
         )
         let application = try await ServerApplication(
@@ -82,11 +84,13 @@ enum Wiring {
                 host: settings.host,
                 port: port,
                 publicURL: settings.publicURL ?? address,
-                trustedProxies: try proxies(settings)
+                trustedProxies: try proxies(settings),
+                egress: policy
             ),
             arming: engine,
-            deliveries: DeliveryBridge(engine: delivery),
+            deliveries: delivery,
             fleet: RemoteFleet(service: fleet(store, policy: policy)),
+            broadcaster: broadcaster,
             metricsPage: { metrics.page() },
             logger: logger
         )
@@ -170,13 +174,4 @@ private struct ServerService: Service {
     let onListening: @Sendable () -> Void
 
     func run() async throws { try await application.run { [onListening] _ in onListening() } }
-}
-
-/// Tells the delivery engine what management has changed.
-private struct DeliveryBridge: DeliveryControl {
-    let engine: DeliveryEngine
-
-    func endpointChanged(_ id: EndpointID) async { await engine.endpointChanged(id) }
-    func appChanged(_ id: AppID) async { await engine.appChanged(id) }
-    func endpointDeleted(_ id: EndpointID) async { await engine.endpointChanged(id) }
 }

@@ -7,6 +7,7 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 import TocsinCore
+import TocsinDelivery
 import TocsinEngine
 import TocsinJSON
 import TocsinLedger
@@ -30,6 +31,10 @@ struct DeafDeliveries: DeliveryControl {
     func endpointChanged(_: EndpointID) async {}
     func appChanged(_: AppID) async {}
     func endpointDeleted(_: EndpointID) async {}
+    func sendTest(_ id: EndpointID) async throws -> LoggedEvent {
+        throw DeliveryError(code: .endpointNotFound, message: "There is no endpoint \(id).")
+    }
+    func resend(_: EventPosition, to _: EndpointID) async throws {}
 }
 
 /// A server over a ledger in memory, with a platform admin, and a client that talks to its real router.

@@ -116,7 +116,7 @@ enum DeliveryOperations {
                 content: .object([.required("delivery_id", .id(DeliveryNoun.prefix))])
             )
         ],
-        errors: [.deliveryNotFound, .endpointDisabled],
+        errors: [.deliveryNotFound, .endpointNotFound, .endpointDisabled],
         handle: { call in
             let found = try await call.read { try Found(call, $0) }
             if !found.endpoint.isEnabled {
@@ -140,7 +140,9 @@ enum DeliveryOperations {
                 )
             }
             let position = EventPosition(dealerID: found.event.dealerID, sequence: found.event.sequence)
-            try await call.services.deliveries.resend(position, to: found.endpoint.id)
+            try await EndpointActions.refusing {
+                try await call.services.deliveries.resend(position, to: found.endpoint.id)
+            }
             return reply
         }
     )

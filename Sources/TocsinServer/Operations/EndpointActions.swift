@@ -63,24 +63,24 @@ enum EndpointActions {
                 content: .object([.required("event_id", .id(EventNoun.prefix)), .required("delivery_id", .id("dlv_"))])
             )
         ],
-        errors: [.endpointNotFound, .endpointDisabled],
+        errors: [.endpointNotFound, .endpointDisabled, .deliveryNotFound],
         handle: { call in
             let id = try EndpointOperations.endpointID(call)
             let endpoint = try await call.read { try EndpointOperations.found(id, call, $0) }
             if !endpoint.isEnabled {
                 throw APIError(.endpointDisabled, "The endpoint is disabled. Enable it first, then test it.")
             }
-            let event = try await call.services.deliveries.sendTest(to: id)
-            return Reply(
-                .accepted,
-                body: .bytes(
-                    JSON.object([
-                        "event_id": .string(event.text),
-                        "delivery_id": .string(DeliveryID(of: event, to: id).text),
-                    ]).bytes,
-                    contentType: Reply.jsonType
+            let event = try await refusing { try await call.services.deliveries.sendTest(id) }
+            let delivery = DeliveryID(of: event.id, to: id)
+            let json: JSON = ["event_id": .string(event.id.text), "delivery_id": .string(delivery.text)]
+            return try await call.commit { _ in
+                EndpointOperations.change(
+                    Reply(.accepted, body: .bytes(json.bytes, contentType: Reply.jsonType)),
+                    "endpoint.test",
+                    endpoint,
+                    "A test event was sent to the endpoint."
                 )
-            )
+            }
         }
     )
 
@@ -154,6 +154,21 @@ enum EndpointActions {
     )
 
     // MARK: Parts
+
+    /// Says in the API's words what the delivery engine refuses.
+    static func refusing<T>(_ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as DeliveryError {
+            let code: ErrorCode =
+                switch error.code {
+                case .endpointNotFound: .endpointNotFound
+                case .endpointDisabled, .noLog: .endpointDisabled
+                case .eventNotFound: .deliveryNotFound
+                }
+            throw APIError(code, error.message)
+        }
+    }
 
     static func utc(_ text: String, field: String) throws -> Instant {
         do throws(TimestampError) {

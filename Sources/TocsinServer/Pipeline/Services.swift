@@ -115,8 +115,10 @@ package protocol DeliveryControl: Sendable {
     /// The app's scopes or standing changed: what its endpoints may get is judged anew.
     func appChanged(_ id: AppID) async
     func endpointDeleted(_ id: EndpointID) async
-    /// Adds a `test.ping` to the log that goes to this endpoint alone; returns its id once it is durable.
-    func sendTest(to id: EndpointID) async throws -> EventID
+    /// Adds a `test.ping` to the log that goes to this endpoint alone; returns it once it is durable.
+    func sendTest(_ id: EndpointID) async throws -> LoggedEvent
     /// Makes one more attempt of an event, now, whatever became of it before.
     func resend(_ position: EventPosition, to id: EndpointID) async throws
 }
+
+extension DeliveryEngine: DeliveryControl {}
