@@ -16,6 +16,12 @@ package struct DeliveryError: Error, Sendable, CustomStringConvertible {
 
     package var code: Code
     package var message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
     package var description: String { "\(code.rawValue): \(message)" }
 }
 
