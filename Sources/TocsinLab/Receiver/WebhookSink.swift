@@ -31,6 +31,7 @@ package final class WebhookSink: Sendable {
         let sampleEvery: Int
         let answer: Answer?
         private let checks = Mutex<[Int: SignatureCheck]>([:])
+        private let served = Atomic<Int>(0)
 
         init(arrivals: ArrivalLog, sampleEvery: Int, answer: Answer?) {
             self.arrivals = arrivals
@@ -38,7 +39,14 @@ package final class WebhookSink: Sendable {
             self.answer = answer
         }
 
-        func check(for endpoint: Int) -> SignatureCheck? { checks.withLock { $0[endpoint] } }
+        /// What to check the next webhook with, if it belongs to the sample.
+        ///
+        /// Counted over all connections: a sender may open thousands and use each a few times.
+        func checkForNext(to endpoint: Int) -> SignatureCheck? {
+            let number = served.wrappingAdd(1, ordering: .relaxed).newValue
+            return number % sampleEvery == 0 ? checks.withLock { $0[endpoint] } : nil
+        }
+
         func setChecks(_ new: [Int: SignatureCheck]) { checks.withLock { $0 = new } }
     }
 
@@ -102,7 +110,6 @@ private final class SinkHandler: ChannelInboundHandler {
     private let shared: WebhookSink.Shared
     private var pending = ByteBuffer()
     private var pendingSince: UInt64 = 0
-    private var served = 0
 
     init(shared: WebhookSink.Shared) { self.shared = shared }
 
@@ -145,7 +152,6 @@ private final class SinkHandler: ChannelInboundHandler {
         case .needsMore: return .needsMore
         case .malformed: return .malformed
         case .request(let request):
-            served += 1
             return .served(length: request.length, status: note(request, bytes), closes: request.closes)
         }
     }
@@ -157,7 +163,7 @@ private final class SinkHandler: ChannelInboundHandler {
             return 200
         }
         let event = EventKey(bytes[id])
-        let check = served % shared.sampleEvery == 0 ? shared.check(for: request.endpoint) : nil
+        let check = shared.checkForNext(to: request.endpoint)
         let problem = check?.problem(
             head: UnsafeRawBufferPointer(rebasing: bytes[..<request.headLength]),
             body: Array(bytes[request.headLength..<request.length])
