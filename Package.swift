@@ -103,7 +103,10 @@ let serverTargets: [Target] = [
     ),
     tests("TocsinLabTests", ["TocsinLab", nio("NIOCore")]),
     tests("TocsinFleetTests", ["TocsinTestSupport", "TocsinFleet"], resources: [.copy("Tables")]),
-    tests("EndToEndTests", ["TocsinTestSupport", "TocsinJSON", "tocsin"]),
+    tests(
+        "EndToEndTests",
+        ["TocsinJSON", "tocsin", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), httpClient, crypto("Crypto")]
+    ),
     tests("RepositoryTests", []),
 ]
 
