@@ -17,11 +17,14 @@ struct Bench: AsyncParsableCommand {
         @Flag(help: "Run for seconds, once: shows that it works, not how fast.") var quick = false
         @Option(help: ArgumentHelp("How long one measurement lasts.", valueName: "n")) var seconds: Int?
         @Option(help: ArgumentHelp("Sites of the largest fleet.", valueName: "n")) var sites: Int?
+        @Option(help: ArgumentHelp("Connections of the load and of the reference.", valueName: "n"))
+        var connections = 64
         @Option(help: ArgumentHelp("Where ledgers are put (default: a temporary directory).", valueName: "dir"))
         var directory: String?
 
         func validate() throws {
             if let seconds, seconds < 1 { throw ValidationError("--seconds must be at least 1") }
+            if !(1...1_000).contains(connections) { throw ValidationError("--connections must be 1 to 1000") }
             if let sites, sites < 1_000 { throw ValidationError("--sites must be at least 1000") }
         }
 
@@ -29,7 +32,13 @@ struct Bench: AsyncParsableCommand {
         typealias Benchmark = @Sendable (BenchContext, inout BenchReport) async throws -> Void
 
         func run(_ benchmarks: [Benchmark]) async throws {
-            let settings = BenchSettings(isQuick: quick, seconds: seconds, sites: sites, directory: directory)
+            let settings = BenchSettings(
+                isQuick: quick,
+                seconds: seconds,
+                sites: sites,
+                connections: connections,
+                directory: directory
+            )
             let report = try await Interruptible.run { try await Self.report(settings, benchmarks) }
             guard let report else { throw ProgramError.failed("interrupted") }
             if json {

@@ -12,13 +12,16 @@ package struct BenchSettings: Sendable {
     package var seconds: Int?
     /// How many sites the largest fleet has; each benchmark has its own default.
     package var sites: Int?
+    /// Connections of the load, as partners' pools would hold them; the same for the reference.
+    package var connections: Int
     /// Where ledgers are put; on the disk that is to be measured.
     package var directory: String?
 
-    package init(isQuick: Bool, seconds: Int?, sites: Int?, directory: String?) {
+    package init(isQuick: Bool, seconds: Int?, sites: Int?, connections: Int, directory: String?) {
         self.isQuick = isQuick
         self.seconds = seconds
         self.sites = sites
+        self.connections = connections
         self.directory = directory
     }
 
@@ -40,8 +43,7 @@ package struct BenchContext: Sendable {
     let sinkGroup: MultiThreadedEventLoopGroup
     let progress: @Sendable (String) -> Void
 
-    /// Connections of the load, as a partner's pool would hold them.
-    static let connections = 64
+    var connections: Int { settings.connections }
 
     package init(settings: BenchSettings, progress: @escaping @Sendable (String) -> Void) throws {
         self.settings = settings
@@ -115,7 +117,7 @@ struct BenchRig: Sendable {
     ) async throws -> ReportSource.Outcome {
         let source = ReportSource(
             sites: sites,
-            connections: BenchContext.connections,
+            connections: context.connections,
             extent: extent,
             states: states,
             ratePerSecond: ratePerSecond,
@@ -126,7 +128,7 @@ struct BenchRig: Sendable {
         try await LoadClient.run(
             source,
             port: server.port,
-            connections: BenchContext.connections,
+            connections: context.connections,
             on: context.loadGroup
         )
         return source.outcome

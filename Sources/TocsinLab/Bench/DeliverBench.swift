@@ -82,7 +82,7 @@ package enum DeliverBench {
         try await check.drain(sink, expected: check.expectedDeliveries(of: entries))
         let verdict = check.verdict(outcome, entries: entries, arrivals: sink.arrivals.arrivals, sink: sink)
         let attempts = try await check.attemptProblems(of: entries)
-        let cost = (after.cpuSeconds - before.cpuSeconds) * 1e6 / Double(max(1, delivered))
+        let cost = after.cost(since: before, per: delivered)
         let note =
             "\(Figures.grouped(verdict.arrived)) of \(Figures.grouped(verdict.expected)) delivered, "
             + "\(verdict.duplicates) twice, \(Figures.grouped(verdict.checkedSignatures)) signatures checked, "
@@ -96,7 +96,7 @@ package enum DeliverBench {
     {
         let rate = try await WrkRunner.requestsPerSecond(
             sink.url(endpoint: 0),
-            connections: BenchContext.connections,
+            connections: context.connections,
             seconds: seconds,
             script: WrkRunner.postScript(body: sampleBody, headers: sampleHeaders),
             in: context.workspace
@@ -107,7 +107,7 @@ package enum DeliverBench {
         }
         let start = Stopwatch.now
         let source = GetSource(path: "/hook/0", until: BenchRig.end(in: seconds))
-        try await LoadClient.run(source, port: sink.port, connections: BenchContext.connections, on: context.loadGroup)
+        try await LoadClient.run(source, port: sink.port, connections: context.connections, on: context.loadGroup)
         return Double(source.replies) * 1e9 / Double(Stopwatch.now - start)
     }
 

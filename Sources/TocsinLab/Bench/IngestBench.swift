@@ -16,8 +16,8 @@ package enum IngestBench {
                 "durable reports, one a request",
                 plain,
                 notes: [
-                    "each report changes its site's state: 2 events, state, audit, in one durable transaction; "
-                        + "p50 \(Figures.milliseconds(plain.p50)), p99 \(Figures.milliseconds(plain.p99))",
+                    "each report changes its site's state: 2 events, state, audit, in one durable transaction",
+                    costs(plain, context),
                     "reference: bare Hummingbird \"hello\" under the same client"
                         + (plain.wrk.map { "; wrk gets \(Figures.grouped(Int($0)))/s from it" } ?? ""),
                 ]
@@ -31,7 +31,10 @@ package enum IngestBench {
                 "P2W",
                 "the same, each report's webhook sent as well",
                 delivering,
-                notes: ["the deliveries run on the same cores; not asked for, but what a dealer sees"]
+                notes: [
+                    "the deliveries run on the same cores; not asked for, but what a dealer sees",
+                    costs(delivering, context),
+                ]
             )
         )
     }
@@ -40,8 +43,18 @@ package enum IngestBench {
         var rates: [Double] = []
         var references: [Double] = []
         var wrk: Double?
+        /// The server's and the reference's CPU time of one request in the last run, in microseconds.
+        var cost = 0.0
+        var helloCost = 0.0
         var p50: UInt64 = 0
         var p99: UInt64 = 0
+    }
+
+    private static func costs(_ measured: Measured, _ context: BenchContext) -> String {
+        "\(context.connections) connections; p50 \(Figures.milliseconds(measured.p50)), "
+            + "p99 \(Figures.milliseconds(measured.p99)); the server's CPU of a report "
+            + "\(Figures.decimal(measured.cost, places: 0)) µs, of a hello "
+            + "\(Figures.decimal(measured.helloCost, places: 0)) µs"
     }
 
     private static func result(_ id: String, _ title: String, _ measured: Measured, notes: [String]) -> BenchResult {
@@ -83,11 +96,15 @@ package enum IngestBench {
                 let hello = try await HelloReference.measure(context, seconds: seconds, wrk: run == 1)
                 measured.references.append(hello.rate)
                 measured.wrk = measured.wrk ?? hello.wrk
+                measured.helloCost = hello.cost
                 receiver?.arrivals.reset()
+                let before = try ProcessUsage(processID: rig.server.processID)
                 let start = Stopwatch.now
                 let outcome = try await rig.load(rig.fleet.sites[...], .until(BenchRig.end(in: seconds)))
                 let rate = Double(outcome.latencies.count) * 1e9 / Double(Stopwatch.now - start)
                 measured.rates.append(rate)
+                let after = try ProcessUsage(processID: rig.server.processID)
+                measured.cost = after.cost(since: before, per: outcome.latencies.count)
                 let latencies = Percentiles(outcome.latencies)
                 (measured.p50, measured.p99) = (latencies.at(50), latencies.at(99))
                 context.progress("run \(run): \(Figures.grouped(Int(rate))) reports/s")
@@ -114,27 +131,29 @@ enum HelloReference {
         _ context: BenchContext,
         seconds: Int,
         wrk measuresWrk: Bool
-    ) async throws -> (rate: Double, wrk: Double?) {
+    ) async throws -> (rate: Double, cost: Double, wrk: Double?) {
         let port = try await ServerProcess.freePort()
         let child = try ChildProcess(path: try Program.path, arguments: ["bench", "hello", "--port", "\(port)"])
         defer { child.killNow() }
         try await ServerProcess.becomeReachable(url: "http://127.0.0.1:\(port)/hello", child)
         let warmUp = GetSource(path: "/hello", until: BenchRig.end(in: 1))
-        try await LoadClient.run(warmUp, port: port, connections: BenchContext.connections, on: context.loadGroup)
+        try await LoadClient.run(warmUp, port: port, connections: context.connections, on: context.loadGroup)
+        let before = try ProcessUsage(processID: child.processID)
         let start = Stopwatch.now
         let source = GetSource(path: "/hello", until: BenchRig.end(in: seconds))
-        try await LoadClient.run(source, port: port, connections: BenchContext.connections, on: context.loadGroup)
+        try await LoadClient.run(source, port: port, connections: context.connections, on: context.loadGroup)
         let rate = Double(source.replies) * 1e9 / Double(Stopwatch.now - start)
+        let cost = try ProcessUsage(processID: child.processID).cost(since: before, per: source.replies)
         guard source.refusals == 0 else { throw LabError("the reference refused \(source.refusals) requests") }
         context.progress("Hummingbird hello: \(Figures.grouped(Int(rate)))/s")
         let wrk =
             measuresWrk
             ? try await WrkRunner.requestsPerSecond(
                 "http://127.0.0.1:\(port)/hello",
-                connections: BenchContext.connections,
+                connections: context.connections,
                 seconds: min(seconds, 5),
                 in: context.workspace
             ) : nil
-        return (rate, wrk)
+        return (rate, cost, wrk)
     }
 }

@@ -56,7 +56,7 @@ package enum ScaleBench {
                 let outcome = try await rig.load(rig.fleet.sites[...], .until(BenchRig.end(in: seconds)))
                 let after = try ProcessUsage(processID: rig.server.processID)
                 let reports = max(1, outcome.latencies.count)
-                measured.costs.append((after.cpuSeconds - before.cpuSeconds) * 1e6 / Double(reports))
+                measured.costs.append(after.cost(since: before, per: reports))
                 let latencies = Percentiles(outcome.latencies)
                 measured.note =
                     "\(Figures.grouped(reports / seconds)) reports/s, p50 \(Figures.milliseconds(latencies.at(50))), "

@@ -138,10 +138,14 @@ package struct Demo: Sendable {
         ).play()
         let account = DemoAccount(partner: partner, receiver: receiver, sink: sink, screen: screen)
         let log = try await account.settle(server: server, apiKey: fleet.apiKey, within: Self.drainSeconds)
-        let command = ["admin", "verify"] + LedgerFile.arguments(data: data)
+        let command = ["admin", "verify", "--json"] + LedgerFile.arguments(data: data)
         do {
             let output = try await Program.run(try Program.path, command, in: workspace)
-            return account.summarise(log: log, ledger: String(decoding: output, as: UTF8.self))
+            let counts = try JSONParser.parse(output)["counts"]
+            func count(_ noun: String) -> String { Figures.grouped(Int(counts?[noun]?.integer ?? 0)) }
+            let verdict =
+                "clean: \(count("event")) events, \(count("delivery_attempt")) attempts, \(count("audit")) audit entries"
+            return account.summarise(log: log, ledger: verdict)
         } catch {
             _ = account.summarise(log: log, ledger: "\(error)")
             return false

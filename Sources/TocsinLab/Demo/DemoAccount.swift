@@ -23,15 +23,15 @@ struct DemoAccount: Sendable {
         while Stopwatch.now < end {
             let received = receiver.received
             let open = log.count { received[$0.key] == nil }
-            if open == 0 {
-                // A deadline may have put one more event into the log in the meantime.
-                let again = try await read(server, apiKey)
-                if again.count == log.count { break }
-                log = again
-                continue
+            let owed = DemoDay.deadlineEvents.reduce(0) { sum, expected in
+                sum + max(0, expected.value - log.count { $0.type == expected.key })
             }
-            screen.live(screen.styled("  waiting for \(open) webhooks that were refused or are under way", .faint))
-            try await Task.sleep(for: .milliseconds(100))
+            if open == 0, owed == 0 { break }
+            screen.live(
+                screen.styled("  waiting for \(owed) deadlines to pass and \(open) webhooks to come again", .faint)
+            )
+            try await Task.sleep(for: .milliseconds(200))
+            if owed > 0 { log = try await read(server, apiKey) }
         }
         return log
     }
@@ -98,7 +98,7 @@ struct DemoAccount: Sendable {
             "  report → 2xx    p50 \(Figures.milliseconds(latencies.at(50)))   p99 \(Figures.milliseconds(latencies.at(99)))"
                 + "   max \(Figures.milliseconds(latencies.maximum))"
         )
-        screen.line("  ledger          \(ledger.split(separator: "\n").last.map(String.init) ?? ledger)")
+        screen.line("  tocsin admin verify   \(ledger)")
         for problem in problems { screen.line(screen.styled("  signature       \(problem)", .bad)) }
         let text = "  lost            \(lost)"
         let detail =

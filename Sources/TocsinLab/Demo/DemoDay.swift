@@ -16,6 +16,16 @@ struct DemoDay: Sendable {
     /// When the receiver is in trouble, and for how many webhooks.
     private static let troubleAt = 12.2
     private static let troubleCount = 3
+    /// Its panel stops in the middle of arming at noon, and is well again in the evening.
+    private static let silentShop = 3
+    private static let silentShopCloses = 20.9
+    private static let burglaryHour = 19.4
+    private static let burglaryRemainder = 42
+
+    /// What the platform will find out by itself: events that no report's answer names.
+    static let deadlineEvents = [
+        "alarm.created": (1...DemoFleet.shops).count { $0 % 80 == burglaryRemainder }, "sync.overdue": 1,
+    ]
 
     /// Something that a shop does at an hour of the day.
     private struct Act: Sendable {
@@ -87,7 +97,8 @@ struct DemoDay: Sendable {
             )
             acts += opening(shop, hour: 8 + randomness.fraction() * 2, number)
             if number % 25 == 3 { acts += lunch(shop, number) }
-            acts += closing(shop, hour: 18 + randomness.fraction() * (number % 4 == 0 ? 2.5 : 0.2), number)
+            let closingHour = 18 + randomness.fraction() * (number % 4 == 0 ? 2.5 : 0.2)
+            acts += closing(shop, hour: number == Self.silentShop ? Self.silentShopCloses : closingHour, number)
         }
         return acts
     }
@@ -118,7 +129,7 @@ struct DemoDay: Sendable {
             report: .init(site: shop, state: "arming_in_progress", delaySeconds: exitSeconds, mode: "away")
         )
         // One panel falls silent in the middle of arming: the platform notices.
-        if number == 3 { return [leaving] }
+        if number == Self.silentShop { return [leaving] }
         return [
             leaving,
             Act(hour: start + 0.5, report: .init(site: shop, state: "armed_away")),
@@ -140,11 +151,11 @@ struct DemoDay: Sendable {
             ),
             Act(hour: hour + 0.8, report: .init(site: shop, state: "armed_away")),
         ]
-        if number % 80 == 42 {
+        if number % 80 == Self.burglaryRemainder {
             let door = (number: 5, name: "Back Door")
             acts.append(
                 Act(
-                    hour: 21.6,
+                    hour: Self.burglaryHour,
                     report: .init(
                         site: shop,
                         state: "entry_delay",
@@ -163,9 +174,9 @@ struct DemoDay: Sendable {
 
     private func remarkable(_ act: Act) -> String? {
         switch act.report.state {
-        case "entry_delay" where act.hour > 21:
+        case "entry_delay" where act.hour >= Self.burglaryHour:
             "\(act.report.site): Back Door opens and nobody disarms → an alarm when the entry delay is over"
-        case "arming_in_progress" where act.report.site == DemoFleet.shopName(3) && act.hour < 13:
+        case "arming_in_progress" where act.report.site == DemoFleet.shopName(Self.silentShop) && act.hour < 13:
             "\(act.report.site): its panel falls silent while arming → sync.overdue will tell"
         default: nil
         }

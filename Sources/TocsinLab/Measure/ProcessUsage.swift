@@ -20,4 +20,9 @@ package struct ProcessUsage: Sendable {
         cpuSeconds = (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
         residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
     }
+
+    /// CPU time of one of `count` things that were done since an earlier reading, in microseconds.
+    package func cost(since earlier: ProcessUsage, per count: Int) -> Double {
+        (cpuSeconds - earlier.cpuSeconds) * 1e6 / Double(max(1, count))
+    }
 }
