@@ -235,7 +235,7 @@ final class Shard {
     }
 
     func becameIdle(_ connection: Connection) {
-        guard drained == nil, idle[connection.key]?.count ?? 0 < limits.idlePerEndpoint else {
+        guard drained == nil, idle[connection.key]?.count ?? 0 < limits.idlePerHost else {
             return connection.drop()
         }
         if idleByAge.count >= idleMax, let oldest = idleByAge.oldest { closeIdle(oldest) }

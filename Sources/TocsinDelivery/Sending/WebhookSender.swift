@@ -15,10 +15,11 @@ package final class WebhookSender: Sendable {
         package var connectPerAddress: Duration = .seconds(10)
         /// How long a connection is kept for the next request; most servers keep theirs for 60 s or more.
         package var idle: Duration = .seconds(30)
-        /// Twice an endpoint's default concurrency.
-        package var idlePerEndpoint = 32
-        /// Over all endpoints: each costs a descriptor and, with TLS, some tens of KiB.
-        package var idleTotal = 1024
+        /// Of one host and port on one event loop: whoever takes webhooks for many dealers has one host for all their
+        /// endpoints, and each connection that a burst does not find kept costs as much as several requests.
+        package var idlePerHost = 512
+        /// Over all hosts: each costs a descriptor and, with TLS, some tens of KiB.
+        package var idleTotal = 2048
         /// Of the addresses a name has; all of them are checked.
         package var addressesTried = 4
 
@@ -87,7 +88,11 @@ package final class WebhookSender: Sendable {
             return outcome
         }
         let url = request.url
-        let (eventLoop, shard) = shards[Int(url.host.hashValue.magnitude % UInt(shards.count))]
+        // By the whole URL: many dealers' endpoints may be one host's, which should keep every event loop busy.
+        var hasher = Hasher()
+        hasher.combine(url.host)
+        hasher.combine(url.target)
+        let (eventLoop, shard) = shards[Int(hasher.finalize().magnitude % UInt(shards.count))]
         return await withCheckedContinuation { continuation in
             eventLoop.execute {
                 shard.value.start(url: url, bytes: bytes, at: started, continuation: continuation)

@@ -140,7 +140,7 @@ struct WebhookSenderTests {
     func `no more connections are kept idle than allowed`() async throws {
         let receiver = try await ScriptedReceiver([[.request, .send(ok)]])
         var limits = WebhookSender.Limits.patient
-        limits.idlePerEndpoint = 0
+        limits.idlePerHost = 0
         try await withSender(limits: limits) { sender in
             for _ in 0..<2 {
                 let outcome = await sender.send(try .sample("http://127.0.0.1:\(receiver.port)/"))
