@@ -69,7 +69,6 @@ package struct ServerApplication: Service {
                 address: .hostname(settings.host, port: settings.port),
                 backlog: Self.backlog
             ),
-            services: [ReadinessService(services: services)],
             onServerRunning: onRunning,
             logger: logger
         )
@@ -82,18 +81,11 @@ package struct ServerApplication: Service {
         let application = application { channel in
             await onRunning(channel.localAddress?.port ?? 0)
         }
-        try await application.run()
-    }
-}
-
-/// Turns `/health/ready` to 503 as soon as the program begins to stop.
-private struct ReadinessService: Service {
-    let services: Services
-
-    func run() async throws {
+        // Told at once: among the application's own services the listener is shut down first, and would wait for streams
+        // that nobody has told to end.
         try await withGracefulShutdownHandler {
-            try await gracefulShutdown()
-        } onGracefulShutdown: {
+            try await application.run()
+        } onGracefulShutdown: { [services] in
             services.beginStopping()
         }
     }

@@ -173,6 +173,8 @@ private final class Load: Sendable {
         #expect(log.isGapless)
         let logged = Set(log.map(\.id))
         let audits = try await admin.auditTexts()
+        let exported = try await admin.auditExport()
+        #expect(exported == audits)
         let audited = Set(audits.flatMap { text in text.matches(of: /"report_id":"([^"]+)"/).map { String($0.1) } })
         for report in acknowledged.current {
             let isKnown = audited.contains(report.reportID)
@@ -188,6 +190,8 @@ private final class Load: Sendable {
         }
         try await receiver.all(logged)
         let arrived = receiver.arrivals.current
+        // Nothing was sent before it was durable: a crash would have taken it back.
+        #expect(logged.isSuperset(of: arrived.map(\.eventID)))
         // At least once, and every time the same bytes.
         let bodies = Dictionary(grouping: arrived, by: \.eventID).mapValues { Set($0.map(\.body)).count }
         #expect(bodies.allSatisfy { $0.value == 1 })

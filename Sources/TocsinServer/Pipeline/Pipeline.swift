@@ -304,7 +304,11 @@ struct Pipeline: HTTPResponder {
             body = ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
         case .stream(let contentType, let write):
             headers.append(HTTPField(name: .contentType, value: contentType))
-            body = ResponseBody(write)
+            body = ResponseBody { writer in
+                try await write(&writer)
+                // Without it the reader would wait for more.
+                try await writer.finish(nil)
+            }
         }
         let response = Response(status: reply.status, headers: headers, body: body)
         return isHead ? response.createHeadResponse() : response

@@ -108,6 +108,70 @@ struct API: Sendable {
     }
 }
 
+/// One server-sent event.
+struct Frame: Hashable, Sendable {
+    var id = ""
+    var event = ""
+    var data = ""
+}
+
+/// A stream ended, as it should, but before all that was expected.
+struct StreamEnded: Error {
+    var seen: Int
+}
+
+extension API {
+    /// Follows a stream until so many events were seen; is told their count after each, while the stream is open.
+    func frames(
+        _ path: String,
+        after: Int,
+        count: Int,
+        each: (Int) async throws -> Void = { _ in }
+    ) async throws -> [Frame] {
+        var request = HTTPClientRequest(url: base + path)
+        if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        request.headers.add(name: "Last-Event-ID", value: "\(after)")
+        let response = try await Self.client.execute(request, timeout: .seconds(30))
+        guard response.status == .ok else {
+            let bytes = Array(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+            let reply = Reply(status: Int(response.status.code), headers: response.headers, bytes: bytes)
+            throw UnexpectedReply(request: "GET \(path)", reply: reply)
+        }
+        var frames: [Frame] = []
+        var text = ""
+        for try await part in response.body {
+            text += String(buffer: part)
+            while let end = text.firstRange(of: "\n\n") {
+                let frame = Frame(lines: text[..<end.lowerBound])
+                text = String(text[end.upperBound...])
+                guard let frame else { continue }
+                frames.append(frame)
+                if frames.count == count { return frames }
+                try await each(frames.count)
+            }
+        }
+        throw StreamEnded(seen: frames.count)
+    }
+}
+
+extension Frame {
+    /// The frame that the lines make; none for a comment.
+    fileprivate init?(lines: Substring) {
+        self.init()
+        for line in lines.split(separator: "\n") {
+            let parts = line.split(separator: ": ", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { continue }
+            switch parts[0] {
+            case "id": id = parts[1]
+            case "event": event = parts[1]
+            case "data": data = parts[1]
+            default: continue
+            }
+        }
+        if data.isEmpty { return nil }
+    }
+}
+
 extension String {
     /// The form-encoded text of the string: everything but letters, digits and `-._~` as `%XX`.
     fileprivate var formEncoded: String {
