@@ -18,7 +18,7 @@ struct Bench: AsyncParsableCommand {
         @Option(help: ArgumentHelp("How long one measurement lasts.", valueName: "n")) var seconds: Int?
         @Option(help: ArgumentHelp("Sites of the largest fleet.", valueName: "n")) var sites: Int?
         @Option(help: ArgumentHelp("Connections of the load and of the reference.", valueName: "n"))
-        var connections = 64
+        var connections = 256
         @Option(help: ArgumentHelp("Where ledgers are put (default: a temporary directory).", valueName: "dir"))
         var directory: String?
 

@@ -12,7 +12,7 @@ package struct BenchSettings: Sendable {
     package var seconds: Int?
     /// How many sites the largest fleet has; each benchmark has its own default.
     package var sites: Int?
-    /// Connections of the load, as partners' pools would hold them; the same for the reference.
+    /// Connections of the load, as the pools of a few partners would hold them; the same for the reference.
     package var connections: Int
     /// Where ledgers are put; on the disk that is to be measured.
     package var directory: String?

@@ -59,7 +59,9 @@ struct Routes: Sendable {
         var index = 0
         var parameters: [String] = []
         guard path.utf8.first == UInt8(ascii: "/") else { return .none }
-        for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        // By bytes: looking for a character would put graphemes together all along the path.
+        for part in path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            let segment = Substring(part)
             if let next = nodes[index].literals[segment] {
                 index = next
             } else if let next = nodes[index].wildcard, !segment.isEmpty, let text = percentDecoded(segment) {
