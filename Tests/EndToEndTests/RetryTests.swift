@@ -71,11 +71,10 @@ extension EndToEnd {
 
         /// Asks until the ledger lists so many deliveries that will be tried again.
         private func retrying(_ count: Int, _ admin: API) async throws {
-            for _ in 0..<500 {
+            try await eventually("\(count) deliveries that are being retried") {
                 let page = try await admin.expect(200, .GET, "/v1/deliveries?state=retrying")
-                if page["data"]?.array?.count == count { return }
+                return page["data"]?.array?.count == count
             }
-            throw TimedOut(what: "\(count) deliveries that are being retried")
         }
     }
 }

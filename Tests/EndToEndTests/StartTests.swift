@@ -174,7 +174,7 @@ extension EndToEnd {
                 let refused = try await Program.run("apply", "-f", file.path, "--data", data)
                 #expect(refused.status == 3 || refused.status == 1, "\(refused)")
                 #expect(refused.errors.contains("colour"), "\(refused)")
-                #expect(refused.errors.contains("3"), "\(refused)")
+                #expect(refused.errors.contains("line 3"), "\(refused)")
                 #expect(!refused.output.contains("dealer_id"), "\(refused)")
             }
         }

@@ -172,6 +172,15 @@ extension Frame {
     }
 }
 
+/// Asks again and again until the answer is yes, where no signal tells; each question is a request, so nothing spins.
+func eventually(_ what: String, within limit: Duration = .seconds(20), _ ask: () async throws -> Bool) async throws {
+    let end = ContinuousClock.now + limit
+    repeat {
+        if try await ask() { return }
+    } while ContinuousClock.now < end
+    throw TimedOut(what: what)
+}
+
 extension String {
     /// The form-encoded text of the string: everything but letters, digits and `-._~` as `%XX`.
     fileprivate var formEncoded: String {
