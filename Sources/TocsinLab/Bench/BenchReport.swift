@@ -11,8 +11,8 @@ package struct BenchResult: Sendable {
     package var reference: Double?
     /// What the reference is.
     package var referenceTitle: String?
-    /// What is asked for, in words.
-    package var target: String
+    /// What is asked for, in words; absent where nothing is.
+    package var target: String?
     package var isReached: Bool
     /// How it was counted, and anything that a reader must know beside the figure.
     package var notes: [String]
@@ -64,7 +64,7 @@ package struct BenchReport: Sendable {
                 result.id, result.title, figure(result.value), figure(result.runs.worst), result.unit,
                 result.reference.map(figure) ?? "–",
                 result.ratio.map { Figures.decimal($0, places: 3) } ?? "–",
-                "\(result.target)\(result.isReached ? " ✓" : " ✗")",
+                result.target.map { "\($0)\(result.isReached ? " ✓" : " ✗")" } ?? "–",
             ])
         }
         let notes = results.flatMap { result in result.notes.map { "\(result.id): \($0)\n" } }.joined()
