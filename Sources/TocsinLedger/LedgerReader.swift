@@ -133,6 +133,8 @@ package protocol EndpointWriter {
     func expireSecrets(of endpoint: EndpointID, madeBefore instant: Instant, at expiry: Instant) throws
     /// Moves a cursor to where the admin wants it, forwards or back (re-enable: skip to now, replay since).
     func setCursor(_ cursor: EndpointCursor) throws
+    /// Ends as `withdrawn` whatever of the endpoint is still to be tried again (re-enable: skip to now).
+    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws
 }
 
 // MARK: - Events, deliveries, audit

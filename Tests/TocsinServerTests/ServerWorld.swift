@@ -26,15 +26,59 @@ final class StandingClock: WallClock {
     func sleep(until _: Instant) async throws { try await Task.sleep(for: .seconds(86_400)) }
 }
 
-/// Hears what management tells the delivery engine, and does nothing.
-struct DeafDeliveries: DeliveryControl {
-    func endpointChanged(_: EndpointID) async {}
-    func appChanged(_: AppID) async {}
-    func endpointDeleted(_: EndpointID) async {}
-    func sendTest(_ id: EndpointID) async throws -> LoggedEvent {
-        throw DeliveryError(code: .endpointNotFound, message: "There is no endpoint \(id).")
+/// Notes what management tells the delivery engine; appends test events as the engine does, and sends nothing.
+final class NotedDeliveries: DeliveryControl {
+    private let ledger: any Ledger
+    private let clock: any WallClock
+    private let randomness: any Randomness
+    private let broadcaster: EventBroadcaster
+    private let noted = Mutex<[String]>([])
+
+    init(ledger: any Ledger, clock: any WallClock, randomness: any Randomness, broadcaster: EventBroadcaster) {
+        self.ledger = ledger
+        self.clock = clock
+        self.randomness = randomness
+        self.broadcaster = broadcaster
     }
-    func resend(_: EventPosition, to _: EndpointID) async throws {}
+
+    /// What was noted since the last time.
+    func take() -> [String] {
+        noted.withLock { noted in
+            defer { noted = [] }
+            return noted
+        }
+    }
+
+    private func note(_ text: String) { noted.withLock { $0.append(text) } }
+
+    func endpointChanged(_ id: EndpointID) async { note("changed \(id)") }
+    func appChanged(_ id: AppID) async { note("changed \(id)") }
+    func endpointDeleted(_ id: EndpointID) async { note("deleted \(id)") }
+    func partnerChanged(_ id: PartnerID) async { note("changed \(id)") }
+    func flush() async { note("flush") }
+
+    func sendTest(_ id: EndpointID) async throws -> LoggedEvent {
+        let now = clock.now
+        let draft = EventDraft(
+            id: randomness.id(at: now),
+            siteID: nil,
+            partitionID: nil,
+            audience: .endpoint(id),
+            body: .testPing(TestPing(endpointID: id, message: "This is a test."))
+        )
+        let events = try await ledger.write { transaction in
+            guard let dealer = try transaction.cursors(of: id).first?.dealerID else {
+                throw DeliveryError(code: .noLog, message: "The endpoint \(id) follows no log.")
+            }
+            return try transaction.append([draft], to: dealer, at: now)
+        }
+        broadcaster.published(events)
+        return try #require(events.first)
+    }
+
+    func resend(_ position: EventPosition, to id: EndpointID) async throws {
+        note("resend \(position.sequence) to \(id)")
+    }
 }
 
 /// A server over a ledger in memory, with a platform admin, and a client that talks to its real router.
@@ -47,6 +91,7 @@ struct ServerWorld: Sendable {
     let ledger: any Ledger
     let clock: StandingClock
     let services: Services
+    let deliveries: NotedDeliveries
     let client: any TestClientProtocol
     let admin: String
 
@@ -57,12 +102,19 @@ struct ServerWorld: Sendable {
         let vault = Vault(key: Array(repeating: 7, count: Vault.keyLength))
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         let randomness = SeededRandomness(seed: 42)
+        let broadcaster = EventBroadcaster()
+        let deliveries = NotedDeliveries(
+            ledger: ledger,
+            clock: clock,
+            randomness: randomness,
+            broadcaster: broadcaster
+        )
         let engine = SiteEngine(
             ledger: ledger,
             clock: clock,
             randomness: randomness,
             vault: vault,
-            sinks: [],
+            sinks: [broadcaster],
             logger: logger
         )
         let admin = "tcs_admin_root"
@@ -85,7 +137,8 @@ struct ServerWorld: Sendable {
             randomness: randomness,
             settings: ServerSettings(host: "127.0.0.1", port: 0, publicURL: publicURL),
             arming: engine,
-            deliveries: DeafDeliveries(),
+            deliveries: deliveries,
+            broadcaster: broadcaster,
             metricsPage: { registry.page() },
             logger: logger
         )
@@ -97,6 +150,7 @@ struct ServerWorld: Sendable {
                     ledger: ledger,
                     clock: clock,
                     services: server.services,
+                    deliveries: deliveries,
                     client: client,
                     admin: admin
                 )

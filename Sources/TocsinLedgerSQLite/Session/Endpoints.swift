@@ -123,6 +123,16 @@ extension SQLiteTransaction {
         )
     }
 
+    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws {
+        try database.run(
+            """
+            UPDATE exceptional_delivery SET state = 'withdrawn', next_attempt_at = NULL, updated_at = ?
+                WHERE endpoint_id = ? AND state IN ('retrying', 'waiting')
+            """,
+            [instant, endpoint]
+        )
+    }
+
     private func insertHeaders(of endpoint: Endpoint) throws {
         for (name, sealed) in endpoint.sealedHeaders {
             try database.run(

@@ -17,6 +17,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case siteNotFound = "site_not_found"
     case partitionNotFound = "partition_not_found"
     case zoneNotFound = "zone_not_found"
+    case deviceNotFound = "device_not_found"
+    case relayNotFound = "relay_not_found"
     case appNotFound = "app_not_found"
     case endpointNotFound = "endpoint_not_found"
     case eventNotFound = "event_not_found"
@@ -30,6 +32,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case armingModelLocked = "arming_model_locked"
     case deletionRefused = "deletion_refused"
     case endpointDisabled = "endpoint_disabled"
+    case endpointEnabled = "endpoint_enabled"
     case idempotencyConflict = "idempotency_conflict"
     case idempotencyInProgress = "idempotency_in_progress"
     case invalidTransition = "invalid_transition"
@@ -62,11 +65,12 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .invalidAPIKey: .unauthorized
         case .permissionDenied: .forbidden
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
-            .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound, .consumerNotFound:
+            .deviceNotFound, .relayNotFound, .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound,
+            .consumerNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .deletionRefused, .endpointDisabled,
-            .idempotencyConflict,
+            .endpointEnabled, .idempotencyConflict,
             .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
             .conflict

@@ -179,7 +179,7 @@ enum AppOperations {
                 }
                 return change
             }
-            await changed(id, call)
+            await call.services.appChanged(id)
             return reply
         }
     )
@@ -209,7 +209,7 @@ enum AppOperations {
                 try transaction.deleteApp(id)
                 return change(.noContent, "app.delete", app, "The app \(app.name) was deleted.")
             }
-            call.services.directory.forget(id)
+            await call.services.appChanged(id)
             for endpoint in endpoints { await call.services.deliveries.endpointDeleted(endpoint.id) }
             return reply
         }
@@ -237,7 +237,7 @@ enum AppOperations {
                 let reply = Reply.ok(json(app, key: key)).uncached
                 return change(reply, "app.rotate_key", app, "The app \(app.name) got a new key.")
             }
-            call.services.directory.forget(id)
+            await call.services.appChanged(id)
             return reply
         }
     )
@@ -260,7 +260,7 @@ enum AppOperations {
                 try transaction.update(app)
                 return change(.ok(json(app)), "app.revoke", app, "The app \(app.name) was revoked.")
             }
-            await changed(id, call)
+            await call.services.appChanged(id)
             return reply
         }
     )
@@ -276,11 +276,6 @@ enum AppOperations {
 
     private static func change(_ reply: Reply, _ action: String, _ app: App, _ explanation: String) -> Change {
         Change(reply, action: action, dealerID: app.dealerID, target: app.id.text, explanation: explanation)
-    }
-
-    private static func changed(_ id: AppID, _ call: Call) async {
-        call.services.directory.forget(id)
-        await call.services.deliveries.appChanged(id)
     }
 
     private static func scopes(of body: Fields) throws -> Set<Scope>? {

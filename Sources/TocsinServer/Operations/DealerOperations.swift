@@ -107,6 +107,7 @@ enum DealerOperations {
         errors: [.dealerNotFound, .siteArmed, .siteInAlarm, .undeliveredEvents],
         handle: { call in
             let id = try dealerID(call)
+            let orphans = try await call.read { try endpoints(of: id, $0).map(\.id) }
             let reply = try await call.commit { transaction in
                 let dealer = try found(transaction.dealer(id, within: .platform))
                 if !call.isForced { try refuseIfBusy(dealer, transaction) }
@@ -114,6 +115,8 @@ enum DealerOperations {
                 return change(.noContent, "dealer.delete", dealer, "The dealer \(dealer.name) was deleted.")
             }
             call.services.directory.forget(id)
+            call.services.broadcaster.wakeAll()
+            for endpoint in orphans { await call.services.deliveries.endpointDeleted(endpoint) }
             return reply
         }
     )
@@ -186,7 +189,7 @@ enum DealerOperations {
     ) async throws -> Reply {
         let id = try dealerID(call), reach = try call.reach
         let partnerID: PartnerID = try call.id("partner_id", orThrow: .partnerNotFound)
-        return try await call.commit { transaction in
+        let reply = try await call.commit { transaction in
             let dealer = try found(transaction.dealer(id, within: reach))
             guard let partner = try transaction.partner(partnerID, within: .platform) else {
                 throw APIError.missing(.partnerNotFound)
@@ -200,6 +203,9 @@ enum DealerOperations {
                 explanation: "The partner \(partner.name) \(verb) the dealer \(dealer.name)."
             )
         }
+        // A dealer that is new to the partner's endpoints has a log that they now follow.
+        await call.services.partnerChanged(partnerID)
+        return reply
     }
 
     private static func dealerID(_ call: Call) throws -> DealerID { try call.id("dealer_id", orThrow: .dealerNotFound) }
@@ -226,24 +232,21 @@ enum DealerOperations {
             }
             page.after = sites.next
         } while page.after != nil
-        let last = try reader.lastSequence(of: dealer.id)
+        for endpoint in try endpoints(of: dealer.id, reader) {
+            try EndpointOperations.refuseIfUndelivered(endpoint, reader)
+        }
+    }
+
+    /// The endpoints of all of the dealer's apps.
+    private static func endpoints(of dealer: DealerID, _ reader: any LedgerReader) throws -> [Endpoint] {
+        var endpoints: [Endpoint] = []
+        var page = PageRequest(limit: PageRequest.maximumLimit)
         repeat {
-            let apps = try reader.apps(within: reach, page: page)
-            for app in apps.items {
-                for endpoint in try reader.endpoints(of: .app(app.id, of: dealer.id)) where endpoint.isEnabled {
-                    let isBehind = try reader.cursors(of: endpoint.id).contains { $0.sequence < last }
-                    let due = try reader.nextDue(of: endpoint.id)
-                    if isBehind || due != nil {
-                        throw APIError(
-                            .undeliveredEvents,
-                            "Events of this dealer are not delivered yet. Wait, or delete with ?force=true.",
-                            details: ["endpoint_id": .string(endpoint.id.text)]
-                        )
-                    }
-                }
-            }
+            let apps = try reader.apps(within: .dealer(dealer), page: page)
+            for app in apps.items { endpoints += try reader.endpoints(of: .app(app.id, of: dealer)) }
             page.after = apps.next
         } while page.after != nil
+        return endpoints
     }
 }
 

@@ -123,7 +123,12 @@ enum DeliveryOperations {
                 throw APIError(.endpointDisabled, "The endpoint is disabled. Enable it first, then send again.")
             }
             let id = DeliveryID(of: found.event.id, to: found.endpoint.id)
-            let reply = try await call.commit { _ in
+            let position = EventPosition(dealerID: found.event.dealerID, sequence: found.event.sequence)
+            // First what was asked for: a stored reply must not stand for something that did not happen.
+            try await EndpointActions.refusing {
+                try await call.services.deliveries.resend(position, to: found.endpoint.id)
+            }
+            return try await call.commit { _ in
                 Change(
                     Reply(
                         .accepted,
@@ -139,11 +144,6 @@ enum DeliveryOperations {
                     explanation: "The event \(found.event.id) is sent to \(found.endpoint.url) once more."
                 )
             }
-            let position = EventPosition(dealerID: found.event.dealerID, sequence: found.event.sequence)
-            try await EndpointActions.refusing {
-                try await call.services.deliveries.resend(position, to: found.endpoint.id)
-            }
-            return reply
         }
     )
 
@@ -205,8 +205,9 @@ enum DeliveryOperations {
         init(_ call: Call, _ reader: any LedgerReader) throws {
             let id: DeliveryID = try call.id("delivery_id", orThrow: .deliveryNotFound)
             let reach = try call.reach
-            guard let eventID = id.event, let event = try reader.event(eventID, within: reach),
-                let endpoint = try reader.endpoint(suffix: id.endpointSuffix, within: reach)
+            // A partner's reach covers its sites' events; a test of its endpoint is of no site.
+            guard let eventID = id.event, let endpoint = try reader.endpoint(suffix: id.endpointSuffix, within: reach),
+                let event = try reader.event(eventID, within: .platform)
             else { throw APIError.missing(.deliveryNotFound) }
             if case .app(let own) = call.caller, endpoint.owner != .app(own.id, of: own.dealerID) {
                 throw APIError.missing(.deliveryNotFound)
@@ -217,7 +218,11 @@ enum DeliveryOperations {
             isPending = exception == nil && attempts.isEmpty
             if isPending {
                 let cursor = try reader.cursors(of: endpoint.id).first { $0.dealerID == event.dealerID }
-                guard let cursor, cursor.sequence < event.sequence else { throw APIError.missing(.deliveryNotFound) }
+                // Only what is on its way to this endpoint; any other event is none of its deliveries.
+                let takes = try EndpointOperations.subscription(of: endpoint, reader).takes(event)
+                guard let cursor, cursor.sequence < event.sequence, takes else {
+                    throw APIError.missing(.deliveryNotFound)
+                }
             }
             self.endpoint = endpoint
             self.event = event

@@ -34,8 +34,9 @@ enum EndpointActions {
                         "\(live.count) secrets are live. Wait until the older ones end, 24 hours after their rotation."
                     )
                 }
+                // Before the new one is there, so that one made in the same millisecond ends too.
+                try transaction.expireSecrets(of: id, madeBefore: now + .milliseconds(1), at: now + secretOverlap)
                 try transaction.insert(EndpointSecret(endpointID: id, sealed: sealed, createdAt: now))
-                try transaction.expireSecrets(of: id, madeBefore: now, at: now + secretOverlap)
                 return EndpointOperations.change(
                     Reply.ok(EndpointOperations.json(endpoint, secret: secret)).uncached,
                     "endpoint.rotate_secret",
@@ -91,27 +92,33 @@ enum EndpointActions {
         tag: .endpoints,
         summary: "Enable an endpoint, and say what becomes of its backlog",
         notes: """
-            `resume` goes on where it stopped, `skip` forgets what has gathered, `replay` sends everything since an \
-            instant (`since`) again.
+            `resume` goes on where it stopped, `skip` forgets what has gathered, retries included, `replay` sends \
+            everything since an instant (`since`) again. The last two are for an endpoint that is disabled.
             """,
         callers: .admins,
         body: .json(
             .object([.required("mode", .oneOf(["resume", "skip", "replay"])), .optional("since", .time)])
         ),
         replies: [.ok("The enabled endpoint.", EndpointOperations.schema)],
-        errors: [.endpointNotFound],
+        errors: [.endpointNotFound, .endpointEnabled, .timestampNotUTC],
         handle: { call in
             let id = try EndpointOperations.endpointID(call)
             let mode = try call.body.string("mode")
             let since = try call.body.optionalString("since").map { try utc($0, field: "since") }
             if mode == "replay", since == nil { throw APIError.invalid("since", "is required for the mode replay") }
+            let now = call.receivedAt
             let reply = try await call.commit { transaction in
                 var endpoint = try EndpointOperations.found(id, call, transaction)
+                if endpoint.isEnabled, mode != "resume" {
+                    // Its place in the log is in use: moved now, it would be moved back by what is under way.
+                    throw APIError(.endpointEnabled, "The endpoint is enabled. Disable it first, then \(mode).")
+                }
                 endpoint.isEnabled = true
                 endpoint.disabledReason = nil
                 endpoint.failingSince = nil
                 try transaction.update(endpoint)
                 try moveCursors(of: id, mode: mode, since: since, transaction)
+                if mode == "skip" { try transaction.withdrawDeliveries(of: id, at: now) }
                 return EndpointOperations.change(
                     .ok(EndpointOperations.json(endpoint)),
                     "endpoint.enable",
@@ -149,6 +156,8 @@ enum EndpointActions {
                 )
             }
             await call.services.deliveries.endpointChanged(id)
+            // Its place as it is recorded now is what a later `enable` moves.
+            await call.services.deliveries.flush()
             return reply
         }
     )

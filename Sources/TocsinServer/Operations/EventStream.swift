@@ -41,8 +41,7 @@ enum EventStream {
                 let view = try LogView(call, reader)
                 return (view, try reader.lastSequence(of: view.dealerID))
             }
-            let asked = call.lastEventID.flatMap { Int64($0) } ?? call.query.optionalInteger("after").map(Int64.init)
-            let start = asked ?? end
+            let start = try lastEventID(call) ?? call.query.optionalInteger("after").map(Int64.init) ?? end
             return Reply(
                 .ok,
                 body: .stream(contentType: "text/event-stream") { writer in
@@ -52,6 +51,15 @@ enum EventStream {
             )
         }
     )
+
+    /// The place that a reconnecting reader names; what is no place is refused, for it would skip events.
+    private static func lastEventID(_ call: Call) throws -> Int64? {
+        guard let text = call.lastEventID, !text.isEmpty else { return nil }
+        guard let sequence = Int64(text), sequence >= 0 else {
+            throw APIError.invalid("Last-Event-ID", "must be the id of an event of this stream")
+        }
+        return sequence
+    }
 
     private static func run(
         _ call: Call,
@@ -65,7 +73,7 @@ enum EventStream {
         try await writer.write(ByteBuffer(string: ": following from \(position)\n\n"))
         while !call.services.isStopping, !Task.isCancelled {
             let from = position
-            guard
+            guard await call.isStillAdmitted,
                 let found = try? await call.read({ reader in
                     let view = try LogView(call, reader)
                     let found = try reader.events(of: dealer, after: from, filter: view.filter, limit: batch)

@@ -15,6 +15,8 @@ package enum Operations {
         ArmingOperations.all
         + SiteOperations.all
         + PartitionOperations.all
+        + ZoneOperations.all
+        + FixtureOperations.all
         + DealerOperations.all
         + PartnerOperations.all
         + AppOperations.all

@@ -168,7 +168,7 @@ enum PartnerOperations {
                 try transaction.update(partner)
                 return change(.ok(json(partner)), "partner.change", partner, "The partner \(partner.name) was changed.")
             }
-            call.services.directory.forget(id)
+            await call.services.partnerChanged(id)
             return reply
         }
     )
@@ -192,7 +192,7 @@ enum PartnerOperations {
                 try transaction.deletePartner(id)
                 return change(.noContent, "partner.delete", partner, "The partner \(partner.name) was deleted.")
             }
-            call.services.directory.forget(id)
+            await call.services.partnerChanged(id)
             return reply
         }
     )
@@ -217,7 +217,7 @@ enum PartnerOperations {
                 let reply = Reply.ok(json(partner, secret: secret)).uncached
                 return change(reply, "partner.rotate_secret", partner, "The client secret was replaced.")
             }
-            call.services.directory.forget(id)
+            await call.services.partnerChanged(id)
             return reply
         }
     )
@@ -240,7 +240,7 @@ enum PartnerOperations {
                 try transaction.update(partner)
                 return change(.ok(json(partner)), "partner.revoke", partner, "The partner \(partner.name) was revoked.")
             }
-            call.services.directory.forget(id)
+            await call.services.partnerChanged(id)
             return reply
         }
     )

@@ -71,6 +71,23 @@ package struct Call: Sendable {
         }
     }
 
+    /// Whether the credential would still be let in: what lasts longer than a request asks again.
+    package var isStillAdmitted: Bool {
+        get async {
+            do {
+                let address = clientAddress
+                let caller = try await services.authenticator.caller(
+                    authorization: head.authorization,
+                    address: { address }
+                )
+                try bound.operation.callers.admit(caller)
+                return caller.key == self.caller.key
+            } catch {
+                return false
+            }
+        }
+    }
+
     package var isForced: Bool { query.optionalBool("force") ?? false }
 
     /// Whether the caller asked for this media type.

@@ -66,6 +66,20 @@ package final class Services: Sendable {
         return RequestID(at: instant, random: (high: requestSeed, low: number)).text
     }
 
+    /// Takes over at once that an app changed: its credentials, what its endpoints get, the streams that it follows.
+    func appChanged(_ id: AppID) async {
+        directory.forget(id)
+        broadcaster.wakeAll()
+        await deliveries.appChanged(id)
+    }
+
+    /// The same for a partner.
+    func partnerChanged(_ id: PartnerID) async {
+        directory.forget(id)
+        broadcaster.wakeAll()
+        await deliveries.partnerChanged(id)
+    }
+
     package var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
     func beginStopping() {
@@ -115,6 +129,10 @@ package protocol DeliveryControl: Sendable {
     /// The app's scopes or standing changed: what its endpoints may get is judged anew.
     func appChanged(_ id: AppID) async
     func endpointDeleted(_ id: EndpointID) async
+    /// The partner was revoked or deleted, or another dealer has linked it.
+    func partnerChanged(_ id: PartnerID) async
+    /// Returns when what happened before is recorded.
+    func flush() async
     /// Adds a `test.ping` to the log that goes to this endpoint alone; returns it once it is durable.
     func sendTest(_ id: EndpointID) async throws -> LoggedEvent
     /// Makes one more attempt of an event, now, whatever became of it before.

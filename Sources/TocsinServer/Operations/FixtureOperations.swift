@@ -1,0 +1,233 @@
+import HTTPTypes
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+/// What a site has beside partitions and zones, to be read: the fleet file makes and changes it (decisions §11, §12).
+enum FixtureOperations {
+    static let all = Noun.all.map(\.list) + [listDevices, getDevice, getRelay]
+
+    /// A kind of thing as the API shows it: never a code, nor what is kept of one.
+    fileprivate struct Noun: Sendable {
+        var kind: FixtureKind
+        var idName: String
+        var prefix: String
+        var name: String
+        var plural: String
+        var scope: Scope
+        var members: [Schema.Property]
+
+        static let all = [device, relay, user, schedule, contact]
+
+        var schema: Schema {
+            Schema.object(
+                [
+                    .required(idName, .id(prefix)), .required("site_id", .id(SiteNoun.prefix)),
+                    .required("name", .string(1...500)),
+                ] + members
+            ).named(name)
+        }
+
+        func json(_ fixture: Fixture) -> JSON {
+            var object: JSONObject = [
+                idName: .string(fixture.id), "site_id": .string(fixture.siteID.text), "name": .string(fixture.name),
+            ]
+            for member in members { object[member.name] = fixture.settings[member.name] }
+            return .object(object)
+        }
+
+        /// The list below a site.
+        var list: Operation {
+            Operation(
+                .get,
+                "/v1/sites/{site_id}/\(plural)",
+                id: "listSite\(name)s",
+                tag: .sites,
+                summary: "List a site's \(plural), by name",
+                callers: .holding(scope),
+                query: Operation.pageParameters,
+                replies: [.ok("A page of \(plural).", .page(of: schema))],
+                errors: [.siteNotFound, .invalidCursor],
+                handle: { call in
+                    let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
+                    let found = try await call.read { reader in
+                        if try reader.site(id, within: reach) == nil { throw APIError.missing(.siteNotFound) }
+                        return try FixtureOperations.page(page, of: reader.fixtures(of: id, kind: kind, within: reach))
+                    }
+                    return .page(found.items.map(json), next: found.next)
+                }
+            )
+        }
+    }
+
+    private static let listDevices = Operation(
+        .get,
+        "/v1/devices",
+        id: "listDevices",
+        tag: .sites,
+        summary: "List the devices of a site, or those with these ids",
+        notes: "Name `site_id` or `ids`. An id that is unknown, or not the caller's to see, is left out.",
+        callers: .holding(.devicesRead),
+        query: Operation.pageParameters + [
+            .optional("site_id", .id(SiteNoun.prefix)),
+            .optional("ids", Schema.string(1...8000).described("Up to 100 ids, separated by commas.")),
+        ],
+        replies: [.ok("A page of devices.", .page(of: Noun.device.schema))],
+        errors: [.siteNotFound, .invalidCursor],
+        handle: { call in
+            let (reach, page) = (try call.reach, try call.page)
+            let ids = try ids(call)
+            let site = try call.query.optionalString("site_id").map { text in
+                guard let id = SiteID(text) else { throw APIError.missing(.siteNotFound, field: "site_id") }
+                return id
+            }
+            let found = try await call.read { reader in
+                if let site, try reader.site(site, within: reach) == nil {
+                    throw APIError.missing(.siteNotFound, field: "site_id")
+                }
+                let fixtures: [Fixture]
+                if let ids {
+                    fixtures = try ids.compactMap { try reader.fixture($0, kind: .device, within: reach) }
+                        .filter { site == nil || $0.siteID == site }
+                } else if let site {
+                    fixtures = try reader.fixtures(of: site, kind: .device, within: reach)
+                } else {
+                    throw APIError.invalid("site_id", "is required where no \"ids\" are given")
+                }
+                return try FixtureOperations.page(page, of: fixtures)
+            }
+            return .page(found.items.map(Noun.device.json), next: found.next)
+        }
+    )
+
+    private static let getDevice = Operation(
+        .get,
+        "/v1/devices/{device_id}",
+        id: "getDevice",
+        tag: .sites,
+        summary: "Get a device",
+        callers: .holding(.devicesRead),
+        replies: [.ok("The device.", Noun.device.schema)],
+        errors: [.deviceNotFound],
+        handle: { call in
+            let id: DeviceID = try call.id("device_id", orThrow: .deviceNotFound)
+            return try await one(call, id.text, .device, orThrow: .deviceNotFound)
+        }
+    )
+
+    private static let getRelay = Operation(
+        .get,
+        "/v1/relays/{relay_id}",
+        id: "getRelay",
+        tag: .sites,
+        summary: "Get a relay",
+        callers: .holding(.devicesRead),
+        replies: [.ok("The relay.", Noun.relay.schema)],
+        errors: [.relayNotFound],
+        handle: { call in
+            let id: RelayID = try call.id("relay_id", orThrow: .relayNotFound)
+            return try await one(call, id.text, .relay, orThrow: .relayNotFound)
+        }
+    )
+
+    // MARK: Parts
+
+    /// Names in one request; each is a look-up of its own.
+    private static let idsMaximum = 100
+
+    private static func ids(_ call: Call) throws -> [String]? {
+        guard let text = call.query.optionalString("ids") else { return nil }
+        let ids = Set(text.split(separator: ",").map(String.init))
+        if ids.count > idsMaximum { throw APIError.invalid("ids", "names more than \(idsMaximum) devices") }
+        return Array(ids)
+    }
+
+    private static func one(_ call: Call, _ id: String, _ noun: Noun, orThrow code: ErrorCode) async throws -> Reply {
+        let reach = try call.reach
+        guard let fixture = try await call.read({ try $0.fixture(id, kind: noun.kind, within: reach) }) else {
+            throw APIError.missing(code)
+        }
+        return .ok(noun.json(fixture))
+    }
+
+    /// A page of fixtures in the order of their numbers and names, which tell each apart within a site.
+    static func page(_ request: PageRequest, of fixtures: [Fixture]) throws -> Page<Fixture> {
+        var keyed = fixtures.map { (key: key(of: $0), fixture: $0) }.sorted { $0.key < $1.key }
+        if let after = request.after { keyed.removeAll { $0.key <= after } }
+        let items = keyed.prefix(request.limit)
+        return Page(items: items.map(\.fixture), next: keyed.count > items.count ? items.last?.key : nil)
+    }
+
+    private static func key(of fixture: Fixture) -> String {
+        // Five digits hold every number; the site sets apart what several of them call alike.
+        "\(String(fixture.number ?? 0).leftPadded) \(fixture.name) \(fixture.id)"
+    }
+}
+
+extension String {
+    fileprivate var leftPadded: String { String(repeating: "0", count: max(0, 5 - count)) + self }
+}
+
+extension FixtureOperations.Noun {
+    static let device = Self(
+        kind: .device,
+        idName: "device_id",
+        prefix: DeviceNoun.prefix,
+        name: "Device",
+        plural: "devices",
+        scope: .devicesRead,
+        members: [.required("type", .oneOf(["camera", "bridge", "sensor", "panel"]))]
+    )
+
+    static let relay = Self(
+        kind: .relay,
+        idName: "relay_id",
+        prefix: RelayNoun.prefix,
+        name: "Relay",
+        plural: "relays",
+        scope: .devicesRead,
+        members: [.optional("device_id", .id(DeviceNoun.prefix))]
+    )
+
+    static let user = Self(
+        kind: .user,
+        idName: "user_id",
+        prefix: UserNoun.prefix,
+        name: "User",
+        plural: "users",
+        scope: .sitesRead,
+        members: [
+            .optional("email", .string(1...254)), .optional("rights", .any), .optional("valid_from", .time),
+            .optional("valid_until", .time), .optional("one_time", .boolean),
+        ]
+    )
+
+    static let schedule = Self(
+        kind: .schedule,
+        idName: "schedule_id",
+        prefix: ScheduleNoun.prefix,
+        name: "Schedule",
+        plural: "schedules",
+        scope: .sitesRead,
+        members: [
+            .required("partition", .integer(1...999)),
+            .optional("arm", .oneOf(["away", "stay", "night", "custom"])), .optional("disarm", .boolean),
+            .required("at", Schema.string(5...5).described("Local time of the site, `HH:MM`.")),
+            .required("days", .array(of: .string(3...3), count: 1...7)), .optional("force_arm", .boolean),
+            .optional("warning_minutes", .integer(0...120)),
+        ]
+    )
+
+    static let contact = Self(
+        kind: .contact,
+        idName: "contact_id",
+        prefix: "con_",
+        name: "Contact",
+        plural: "contacts",
+        scope: .sitesRead,
+        members: [
+            .optional("email", .string(1...254)), .optional("phone", .string(1...40)),
+            .optional("role", .string(1...40)),
+        ]
+    )
+}
