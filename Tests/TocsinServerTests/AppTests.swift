@@ -111,8 +111,8 @@ import TocsinLedger
             #expect(less["scopes"]?.array == ["events:read"])
             #expect(world.deliveries.take() == ["changed \(id)"])
             #expect(try await world.send(.get, "/v1/sites/\(scene.site)", as: key).code == "permission_denied")
-            _ = try await world.send(.patch, path, as: admin, ["scopes": []])
             #expect(try await world.events(as: key).types == [])
+            _ = try await world.send(.patch, path, as: admin, ["scopes": []])
 
             let audit = try await world.send(.get, "/v1/audit?action=app.change", as: admin)
             let details = audit["data"]?.array?.compactMap { $0["details"]?["scopes_removed"]?.array }
