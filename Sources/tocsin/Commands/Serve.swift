@@ -31,6 +31,7 @@ struct Serve: AsyncParsableCommand {
         let metrics = PrometheusRegistry()
         MetricsSystem.bootstrap(metrics)
         let logger = Logger(label: "tocsin")
+        FileLimit.raise(logger)
         let store = try await Store.open(settings, role: .owner)
         if settings.allowsPrivateEndpoints {
             logger.warning(
