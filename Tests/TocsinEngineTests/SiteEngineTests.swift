@@ -32,9 +32,9 @@ import TocsinTestSupport
                 for index in 0..<200 {
                     group.addTask {
                         let state: ReportedState = index % 2 == 0 ? .armedAway : .disarmed
-                        return try accepted(
-                            try await stage.report(state, timestamp: stage.start + .milliseconds(index))
-                        )
+                        // In the past: among reports from the future, order of arrival would decide.
+                        let timestamp = stage.start - .milliseconds(200 - index)
+                        return try accepted(try await stage.report(state, timestamp: timestamp))
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
@@ -47,7 +47,7 @@ import TocsinTestSupport
             #expect(Set(versions).count == versions.count, "every change has a version of its own")
             let stored = try await stage.storedState()
             #expect(stored.phase == .disarmed, "the report with the latest timestamp wins")
-            #expect(stored.order?.timestamp == stage.start + .milliseconds(199))
+            #expect(stored.order?.timestamp == stage.start - .milliseconds(1))
         }
     }
 

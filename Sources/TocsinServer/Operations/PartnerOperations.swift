@@ -99,7 +99,7 @@ enum PartnerOperations {
                 id: id,
                 name: try call.body.string("name"),
                 armingModel: try call.body.value("arming_model"),
-                clientID: "client_\(id.body)",
+                clientID: "tcs_client_\(id.body)",
                 clientSecretHash: credentialHash(secret),
                 jwks: try checkedKeys(call.body),
                 tier: call.body.optionalValue("tier") ?? .unlimited,
