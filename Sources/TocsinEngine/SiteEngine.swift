@@ -72,13 +72,17 @@ package final class SiteEngine: Service {
         return try result.get()
     }
 
-    /// Runs until graceful shutdown; what was taken in by then is finished first.
+    /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
     package func run() async throws {
-        await withGracefulShutdownHandler {
-            var cache = SiteCache(capacity: Self.cachedSites)
-            while let commands = await inbox.next() { await process(commands, &cache) }
-        } onGracefulShutdown: {
-            self.inbox.close()
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                var cache = SiteCache(capacity: Self.cachedSites)
+                while let commands = await inbox.next() { await process(commands, &cache) }
+            } onGracefulShutdown: {
+                self.inbox.close()
+            }
+        } onCancel: {
+            inbox.close()
         }
     }
 

@@ -100,7 +100,7 @@ enum Wiring {
             delivery,
             engine,
             engine.deadlines,
-            ServerService(application: application) { onListening(address) },
+            ServerService(application: application, address: address) { onListening(address) },
         ]
     }
 
@@ -171,7 +171,16 @@ private struct GroundService: Service {
 /// Runs the server and tells when requests are taken.
 private struct ServerService: Service {
     let application: ServerApplication
+    let address: String
     let onListening: @Sendable () -> Void
 
-    func run() async throws { try await application.run { [onListening] _ in onListening() } }
+    func run() async throws {
+        do {
+            try await application.run { [onListening] _ in onListening() }
+        } catch let error as IOError {
+            throw ProgramError.configuration(
+                "listen: \(address) cannot be listened on (\(error)); stop what listens there, or choose another address"
+            )
+        }
+    }
 }

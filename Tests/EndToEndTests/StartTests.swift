@@ -27,6 +27,19 @@ extension EndToEnd {
         }
 
         @Test(.timeLimit(.minutes(1)))
+        func `a port that is taken is refused at once, and said`() async throws {
+            try await Installation.with(Fleet.one()) { installation in
+                let first = try await installation.start()
+                let address = String(first.url.dropFirst("http://".count))
+                let elsewhere = installation.directory.appendingPathComponent("elsewhere").path
+                let second = try await Program.run("serve", "--data", elsewhere, "--listen", address)
+                #expect(second.status == 3, "\(second)")
+                #expect(second.errors.contains(address), "\(second)")
+                #expect(try await first.api().get("/health/ready").status == 200)
+            }
+        }
+
+        @Test(.timeLimit(.minutes(1)))
         func `a corrupt ledger is refused with what to do`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let ledger = try ledgerFile(installation)

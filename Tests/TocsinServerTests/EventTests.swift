@@ -33,6 +33,20 @@ import TocsinLedger
         }
     }
 
+    @Test func `a place beyond the end of the log is refused, for it would skip what comes`() async throws {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            _ = try await world.report(scene)
+            let admin = try await world.dealerAdmin(of: scene.dealer)
+            for path in ["/v1/events?after=3", "/v1/events/stream?after=3"] {
+                let answer = try await world.send(.get, path, as: admin)
+                #expect(answer.status == 422, "\(path): \(answer.text)")
+                #expect(answer.field == "after")
+            }
+            #expect(try await world.send(.get, "/v1/events?after=2", as: admin).status == 200)
+        }
+    }
+
     @Test func `pages meet without gap or overlap, by after and by cursor`() async throws {
         try await ServerWorld.run { world in
             let scene = try await world.scene()

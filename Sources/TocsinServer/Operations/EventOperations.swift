@@ -61,13 +61,14 @@ enum EventOperations {
             return try await call.read { reader in
                 let view = try LogView(call, reader)
                 let after = try start(call, view, page, reader)
+                let last = try reader.lastSequence(of: view.dealerID)
+                try view.refuse(after, beyond: last, field: page.after == nil ? "after" : "cursor")
                 let found = try reader.events(
                     of: view.dealerID,
                     after: after,
                     filter: view.filter,
                     limit: page.limit
                 )
-                let last = try reader.lastSequence(of: view.dealerID)
                 var writer = JSONWriter(reserving: 4096)
                 writer.object { writer in
                     writer.name("data")
@@ -170,6 +171,11 @@ struct LogView {
         case .platformAdmin, .dealerAdmin, .anonymous: break
         }
         self.filter = filter
+    }
+
+    /// Refuses a place that the log has not reached: whoever went on from there would skip all that lies before.
+    func refuse(_ place: Int64, beyond last: Int64, field: String) throws(APIError) {
+        if place > last { throw .invalid(field, "lies beyond the end of the log, which is \(last)") }
     }
 
     private static func dealer(_ call: Call, _ reach: Reach, _ reader: any LedgerReader) throws -> DealerID {

@@ -41,7 +41,9 @@ enum EventStream {
                 let view = try LogView(call, reader)
                 return (view, try reader.lastSequence(of: view.dealerID))
             }
-            let start = try lastEventID(call) ?? call.query.optionalInteger("after").map(Int64.init) ?? end
+            let resumed = try lastEventID(call)
+            let start = resumed ?? call.query.optionalInteger("after").map(Int64.init) ?? end
+            try view.refuse(start, beyond: end, field: resumed == nil ? "after" : "Last-Event-ID")
             return Reply(
                 .ok,
                 body: .stream(contentType: "text/event-stream") { writer in

@@ -35,7 +35,11 @@ struct RequestHead: Sendable {
     /// Unknown members of the body are refused (decisions §1).
     var isStrict: Bool {
         guard let prefer else { return false }
-        return prefer.split(separator: ",").contains { $0.trimmed.lowercased() == "handling=strict" }
+        // A quoted value is the same as the word, and parameters may follow (RFC 7240 §2).
+        return prefer.split(separator: ",").contains { preference in
+            let word = preference.split(separator: ";").first ?? ""
+            return word.filter { $0 != " " && $0 != "\t" && $0 != "\"" }.lowercased() == "handling=strict"
+        }
     }
 
     /// Whether the body is of this media type; parameters such as `charset` do not matter.

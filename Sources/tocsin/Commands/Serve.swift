@@ -49,7 +49,8 @@ struct Serve: AsyncParsableCommand {
             throw error as? ProgramError ?? .configuration("the server cannot start: \(error)")
         }
         var configuration = ServiceGroupConfiguration(
-            services: services.map { .init(service: $0) },
+            // A service that fails takes the others down the way that SIGTERM does: what was acknowledged is finished.
+            services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         )
@@ -57,7 +58,7 @@ struct Serve: AsyncParsableCommand {
         do {
             try await ServiceGroup(configuration: configuration).run()
         } catch {
-            throw ProgramError.failed("the server stopped: \(error)")
+            throw error as? ProgramError ?? .failed("the server stopped: \(error)")
         }
         logger.info("stopped")
     }
