@@ -13,8 +13,9 @@ import TocsinLedger
 package struct ServerApplication: Service {
     /// How long a connection may say nothing before it is closed: slow clients hold nothing up for longer.
     static let idleTimeout: TimeAmount = .seconds(60)
-    /// Header sections beyond this are refused by the decoder; no client of ours sends a fraction of it.
-    static let headerSizeMax = 32 * 1024
+    /// Heads beyond this are refused by the decoder, without our error body: so it lies above the longest query that an
+    /// operation documents (3,300 characters, of which each may take 12 bytes), with its headers.
+    static let headerSizeMax = 64 * 1024
     /// A closing time opens many connections in one second.
     static let backlog = 4096
 

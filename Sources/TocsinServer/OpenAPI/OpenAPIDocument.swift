@@ -93,7 +93,7 @@ struct OpenAPIDocument {
 
     private mutating func parameters(of operation: Operation) -> [JSON] {
         var parameters: [JSON] = operation.pathParameters.map { name in
-            ["name": .string(name), "in": "path", "required": true, "schema": ["type": "string", "minLength": 1]]
+            ["name": .string(name), "in": "path", "required": true, "schema": Self.pathValue]
         }
         for parameter in operation.query {
             parameters.append([
@@ -120,6 +120,9 @@ struct OpenAPIDocument {
         }
         return parameters
     }
+
+    /// Longer than any id or name of ours.
+    private static let pathValue: JSON = ["type": "string", "minLength": 1, "maxLength": 100]
 
     private static func header(_ name: String, length: Int, _ description: String) -> JSON {
         [

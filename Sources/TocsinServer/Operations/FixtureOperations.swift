@@ -70,7 +70,7 @@ enum FixtureOperations {
         callers: .holding(.devicesRead),
         query: Operation.pageParameters + [
             .optional("site_id", .id(SiteNoun.prefix)),
-            .optional("ids", Schema.string(1...8000).described("Up to 100 ids, separated by commas.")),
+            .optional("ids", Schema.string(1...3300).described("Up to 100 ids, separated by commas.")),
         ],
         replies: [.ok("A page of devices.", .page(of: Noun.device.schema))],
         errors: [.siteNotFound, .invalidCursor],
