@@ -82,7 +82,7 @@ struct FleetApplyTests {
         let record = try #require(try await world.site("Main Street 1"))
         #expect(record.configuration.site.armingModel == .partnerTriggered)
         #expect(record.configuration.partitions.map(\.name) == ["House"])
-        #expect(record.configuration.zoneNames == [5: "Back Door"])
+        #expect(record.configuration.zones.map(\.place) == ["Back Door (zone 5)"])
         let site = record.configuration.site
         #expect(try await world.ledger.read { try $0.isLinked(site.dealerID, to: partner.partnerID) })
     }

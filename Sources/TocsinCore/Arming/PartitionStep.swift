@@ -164,7 +164,7 @@ struct PartitionStep {
 
     private mutating func takeEntry() {
         let delay = report.delaySeconds.map { Duration.seconds($0) } ?? PartnerArming.unstatedDelay
-        let zone = report.zones.first.flatMap { $0.name ?? $0.number.flatMap { site.zoneNames[$0] } }
+        let zone = report.zones.first.flatMap { $0.name ?? $0.number.flatMap { site.zone(numbered: $0)?.name } }
         let told = EntryCountdown(startedAt: receivedAt, deadline: receivedAt + delay, zoneName: zone)
         if let running = state.countdown {
             // A second door never gives more time (I2).
@@ -216,7 +216,7 @@ struct PartitionStep {
             ]
         }
         return report.zones.map { zone in
-            let configured = zone.number.flatMap { site.zoneNames[$0] }
+            let configured = zone.number.flatMap { site.zone(numbered: $0)?.name }
             let name = zone.name ?? configured ?? zone.number.map { "Zone \($0)" } ?? "a zone"
             let place = zone.number.map { "\(name) (zone \($0))" } ?? name
             return ArmFailureReason(

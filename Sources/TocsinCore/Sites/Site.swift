@@ -19,6 +19,8 @@ package struct Site: Hashable, Sendable {
     package var address: String?
     package var testMode: Bool
     package var armingModel: ArmingModel
+    /// What its delays and windows are held to.
+    package var complianceProfile: ComplianceProfile
     package var createdAt: Instant
 
     package init(
@@ -31,6 +33,7 @@ package struct Site: Hashable, Sendable {
         address: String?,
         testMode: Bool,
         armingModel: ArmingModel,
+        complianceProfile: ComplianceProfile = .none,
         createdAt: Instant
     ) {
         self.id = id
@@ -42,6 +45,7 @@ package struct Site: Hashable, Sendable {
         self.address = address
         self.testMode = testMode
         self.armingModel = armingModel
+        self.complianceProfile = complianceProfile
         self.createdAt = createdAt
     }
 }
@@ -85,6 +89,7 @@ package struct Partition: Hashable, Sendable {
     package var name: String
     package var exitDelaySeconds: ExitDelays
     package var entryDelaySeconds: Int
+    package var policy: PartitionPolicy
 
     package init(
         id: PartitionID,
@@ -92,7 +97,8 @@ package struct Partition: Hashable, Sendable {
         number: Int,
         name: String,
         exitDelaySeconds: ExitDelays = ExitDelays(),
-        entryDelaySeconds: Int = 30
+        entryDelaySeconds: Int = 30,
+        policy: PartitionPolicy = PartitionPolicy()
     ) {
         self.id = id
         self.siteID = siteID
@@ -100,6 +106,7 @@ package struct Partition: Hashable, Sendable {
         self.name = name
         self.exitDelaySeconds = exitDelaySeconds
         self.entryDelaySeconds = entryDelaySeconds
+        self.policy = policy
     }
 }
 
@@ -143,35 +150,39 @@ package struct Fixture: Hashable, Sendable {
     }
 }
 
-/// A zone's class (design, arming: zone classes).
-package enum ZoneType: String, CaseIterable, Sendable {
-    case exitEntry = "exit_entry"
-    case finalExit = "final_exit"
-    case perimeter
-    case interiorFollower = "interior_follower"
-    case interiorInstant = "interior_instant"
-    case h24Burglary = "h24_burglary"
-    case h24Tamper = "h24_tamper"
-    case h24PanicAudible = "h24_panic_audible"
-    case h24PanicSilent = "h24_panic_silent"
-    case h24Fire = "h24_fire"
-    case h24Medical = "h24_medical"
-    case h24Environment = "h24_env"
-    case troubleOnly = "trouble_only"
-    case keySwitch = "key_switch"
-    case none
-}
-
-/// What of a site the arming machine needs: its identity, its partitions and what its zones are called.
+/// What of a site the arming machine needs: its identity, its partitions, zones, people and rules.
 package struct SiteConfiguration: Hashable, Sendable {
     package var site: Site
     /// In the order of their numbers.
     package var partitions: [Partition]
-    package var zoneNames: [Int: String]
+    /// In the order of their numbers.
+    package var zones: [Zone]
+    /// Who holds a code; loaded for platform-triggered sites only, because nobody else checks one.
+    package var users: [SiteUser]
+    /// By the keyed hash of their code, so that a check is one probe however many users there are.
+    package private(set) var codeHolders: [String: CodeHolder]
 
-    package init(site: Site, partitions: [Partition], zoneNames: [Int: String]) {
+    package init(site: Site, partitions: [Partition], zones: [Zone] = [], users: [SiteUser] = []) {
         self.site = site
         self.partitions = partitions.sorted { $0.number < $1.number }
-        self.zoneNames = zoneNames
+        self.zones = zones.sorted { $0.number < $1.number }
+        self.users = users
+        var holders: [String: CodeHolder] = [:]
+        for (index, user) in users.enumerated() {
+            if let hash = user.codeHash { holders[hash] = CodeHolder(user: index, isDuress: false) }
+            if let hash = user.duressCodeHash { holders[hash] = CodeHolder(user: index, isDuress: true) }
+        }
+        codeHolders = holders
     }
+
+    /// Whose a code is.
+    package struct CodeHolder: Hashable, Sendable {
+        /// The position in ``SiteConfiguration/users``.
+        package var user: Int
+        package var isDuress: Bool
+    }
+
+    package func zone(numbered number: Int) -> Zone? { zones.first { $0.number == number } }
+
+    package func zone(_ id: ZoneID) -> Zone? { zones.first { $0.id == id } }
 }

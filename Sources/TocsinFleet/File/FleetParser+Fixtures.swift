@@ -7,21 +7,6 @@ package enum DeviceType: String, CaseIterable, Sendable {
     case camera, bridge, sensor, panel
 }
 
-/// What a schedule may arm; `custom` arms the partition's custom mode.
-enum ScheduledMode: String, CaseIterable {
-    case away, stay, night, custom
-}
-
-/// A day of the week, Monday first.
-enum Weekday: String, CaseIterable {
-    case mon, tue, wed, thu, fri, sat, sun
-}
-
-/// What a user may be allowed to do with a partition.
-enum UserAction: String, CaseIterable {
-    case arm, disarm, bypass
-}
-
 /// What a schedule is called that was given no name.
 enum ScheduleName {
     static func derived(_ settings: JSONObject) -> String {
@@ -59,7 +44,7 @@ extension FleetParser {
         zone?.settings["kind"] = reader.text(members, "kind", upTo: 40).map(JSON.string)
         zone?.partitions = partitionNumbers(members)
         zone?.device = reader.marked(members, "device")
-        if let modes = reader.choices(members, "modes", among: ScheduledMode.allCases) {
+        if let modes = reader.choices(members, "modes", among: ModeName.allCases) {
             zone?.settings["modes"] = ordered(modes)
         }
         zone?.settings["entry_delay_seconds"] = integer(members, "entry_delay_seconds", in: Partition.delaySeconds)
@@ -116,7 +101,7 @@ extension FleetParser {
         else { return nil }
         var object = JSONObject()
         object["partitions"] = partitionNumbers(rights).map { .array($0.value.map { JSON($0) }) }
-        object["modes"] = reader.choices(rights, "modes", among: ScheduledMode.allCases).map(ordered)
+        object["modes"] = reader.choices(rights, "modes", among: ModeName.allCases).map(ordered)
         object["actions"] = reader.choices(rights, "actions", among: UserAction.allCases).map(ordered)
         return .object(object)
     }
@@ -127,7 +112,7 @@ extension FleetParser {
             return nil
         }
         let partition = reader.integer(members, "partition", in: SiteLimits.partitionNumbers)
-        let mode: ScheduledMode? = reader.choice(members, "arm")
+        let mode: ModeName? = reader.choice(members, "arm")
         let disarms = reader.boolean(members, "disarm")
         if members.has("arm") == members.has("disarm") || disarms == false {
             reader.problems.add(place, "must have either “arm” with a mode or “disarm: true”")

@@ -48,9 +48,10 @@ extension SQLiteTransaction {
 }
 
 extension Fixture {
-    fileprivate static let select = "SELECT id, site_id, kind, number, name, settings FROM fixture"
+    static let columns = "id, site_id, kind, number, name, settings"
+    fileprivate static let select = "SELECT \(columns) FROM fixture"
 
-    fileprivate init(_ row: ResultRow) throws {
+    init(_ row: ResultRow) throws {
         guard let settings = try JSONParser.parse(row.bytes(5)).object else {
             throw LedgerDamage(description: "the settings of \(row.text(0)) are not an object")
         }

@@ -133,7 +133,7 @@ struct SiteLoader {
         partitions = try PreparedStatement(database, "\(Partition.select) WHERE site_id = ?")
         zones = try PreparedStatement(
             database,
-            "SELECT number, name FROM fixture WHERE site_id = ? AND kind = 'zone' AND number IS NOT NULL"
+            "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'zone' AND number IS NOT NULL"
         )
     }
 
@@ -154,13 +154,13 @@ struct SiteLoader {
             parts.append(Partition(row))
             return true
         }
-        var zoneNames: [Int: String] = [:]
+        var guarding: [Zone] = []
         try zones.forEach(id) { row in
-            zoneNames[row.int(0)] = row.text(1)
+            if let zone = Zone(try Fixture(row)) { guarding.append(zone) }
             return true
         }
         return SiteRecord(
-            configuration: SiteConfiguration(site: found, partitions: parts, zoneNames: zoneNames),
+            configuration: SiteConfiguration(site: found, partitions: parts, zones: guarding),
             state: state,
             version: version
         )

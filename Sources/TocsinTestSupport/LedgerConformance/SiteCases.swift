@@ -21,7 +21,7 @@ extension LedgerConformance {
             record.state,
             SiteState(partitions: [world.partition.id: PartitionState(since: world.site.createdAt)])
         )
-        try expectEqual(record.configuration.zoneNames, [:])
+        try expectEqual(record.configuration.zones, [])
         try expectEqual(try await ledger.load([world.site.id]), [world.site.id: record])
     }
 
@@ -97,7 +97,7 @@ extension LedgerConformance {
                 kind: kind,
                 number: number,
                 name: name,
-                settings: ["type": "x", "n": 1]
+                settings: ["type": "perimeter", "n": 1]
             )
         }
         var door = fixture("zone_1", .zone, 5, "Back Door")
@@ -127,9 +127,9 @@ extension LedgerConformance {
             try expectEqual(try reader.fixture("zone_1", kind: .device, within: .platform), nil)
         }
         let record = try require(try await ledger.load([world.site.id])[world.site.id])
-        try expectEqual(record.configuration.zoneNames, [5: "Kitchen Door", 2: "Hall"])
+        try expectEqual(record.configuration.zones.map(\.name), ["Hall", "Kitchen Door"])
         try await ledger.write { try $0.deleteFixture("zone_1", of: world.site.id) }
-        try expectEqual(try await ledger.load([world.site.id])[world.site.id]?.configuration.zoneNames, [2: "Hall"])
+        try expectEqual(try await ledger.load([world.site.id])[world.site.id]?.configuration.zones.map(\.name), ["Hall"])
     }
 
     private static func changesRaiseVersion(_ ledger: any Ledger) async throws {

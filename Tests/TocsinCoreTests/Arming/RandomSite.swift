@@ -67,7 +67,7 @@ struct RandomSite {
         let partitions = (1...Int.random(in: 1...3, using: &generator)).map { number in
             Partition.sample(number: number, entry: generator.pick([0, 15, 30, 45]))
         }
-        configuration = SiteConfiguration(site: .sample(), partitions: partitions, zoneNames: [5: "Back Door"])
+        configuration = SiteConfiguration(site: .sample(), partitions: partitions, zones: [.sample(number: 5, name: "Back Door")])
         var machine = PartnerArming(configuration: configuration, state: SiteState())
         var now = Instant(millisecondsSinceEpoch: 1_779_790_000_000)
         var sent: [ArmingReport] = []

@@ -245,7 +245,7 @@ extension SiteConfiguration {
             default: throw table.mistake(line.line, "only a partition or a zone can be configured")
             }
         }
-        self.init(site: .sample(), partitions: partitions, zoneNames: zones)
+        self.init(site: .sample(), partitions: partitions, zones: zones.map(Zone.sample))
     }
 }
 

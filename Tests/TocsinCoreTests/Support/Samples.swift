@@ -30,3 +30,9 @@ extension Partition {
         )
     }
 }
+
+extension Zone {
+    static func sample(number: Int, name: String) -> Zone {
+        Zone(id: ZoneID(stored: "zone_\(number)"), number: number, name: name, type: .exitEntry)
+    }
+}
