@@ -67,10 +67,14 @@ package protocol SiteReader {
     func sites(within reach: Reach, filter: SiteFilter, page: PageRequest) throws -> Page<Site>
     func site(_ id: SiteID, within reach: Reach) throws -> Site?
     func site(named name: String, of dealer: DealerID, within reach: Reach) throws -> Site?
-    /// The site with its partitions, state and version.
+    /// The site with its partitions, zones, state and version; without its people and schedules, which only the engine
+    /// needs and which may be thousands (see ``Ledger/load(_:)``).
     func siteRecord(_ id: SiteID, within reach: Reach) throws -> SiteRecord?
     func fixtures(of site: SiteID, kind: FixtureKind, within reach: Reach) throws -> [Fixture]
     func fixture(_ id: String, kind: FixtureKind, within reach: Reach) throws -> Fixture?
+    func fixtureCount(of site: SiteID, kind: FixtureKind) throws -> Int
+    /// Who holds the code with this keyed hash, as a normal code or one for duress.
+    func codeHolder(_ hash: String, at site: SiteID) throws -> (user: UserID, isDuress: Bool)?
     /// Sites with a deadline, earliest first: what the timers are loaded from at start.
     func pendingDeadlines(after: (due: Instant, site: SiteID)?, limit: Int) throws -> [(site: SiteID, due: Instant)]
 }
@@ -78,14 +82,15 @@ package protocol SiteReader {
 package protocol SiteWriter {
     /// Inserts the site with its partitions, all disarmed. Throws `duplicate` (subject `external_site_id` or `name`).
     func insert(_ site: Site, partitions: [Partition]) throws
-    /// Every change of a site's configuration raises its version, so that no decision stands on an old one.
+    /// Every change of a site's configuration raises its version, so that no decision stands on an old one, and makes a
+    /// platform-triggered site due at once: its deadlines may have moved.
     func update(_ site: Site) throws
     func deleteSite(_ id: SiteID) throws
     /// Throws `duplicate` (subject `number`).
     func insert(_ partition: Partition, since: Instant) throws
     func update(_ partition: Partition) throws
     func deletePartition(_ id: PartitionID, of site: SiteID) throws
-    /// Throws `duplicate` (subject `number` or `name`).
+    /// Throws `duplicate` (subject `number` or `name`; `code` for a user whose code another one of the site holds).
     func insert(_ fixture: Fixture) throws
     func update(_ fixture: Fixture) throws
     func deleteFixture(_ id: String, of site: SiteID) throws
@@ -228,6 +233,13 @@ package protocol AuditReader {
     func audit(
         within reach: Reach,
         filter: AuditFilter,
+        page: PageRequest
+    ) throws -> Page<(id: Int64, entry: AuditEntry)>
+    /// The entries of the site that changed its arming state, newest first, as far back as the audit log is kept; the
+    /// cursor is an entry's id.
+    func history(
+        of site: SiteID,
+        within reach: Reach,
         page: PageRequest
     ) throws -> Page<(id: Int64, entry: AuditEntry)>
 }

@@ -11,7 +11,9 @@ struct DecisionWriter {
     private let events: EventInsertion
     private let audits: AuditInsertion
     private let updateSite: PreparedStatement
-    private let siteVersion: PreparedStatement
+    private let siteHistory: PreparedStatement
+    /// The id of the newest audit entry, once it is known to this group.
+    private var lastAudit: Int64?
     /// What each dealer's counters will be once the group is committed; taken from the table once for each group.
     private var counters: [DealerID: Counters] = [:]
 
@@ -26,9 +28,11 @@ struct DecisionWriter {
         audits = try AuditInsertion(database)
         updateSite = try PreparedStatement(
             database,
-            "UPDATE site SET state = ?, version = version + 1, next_due = ? WHERE id = ? AND version = ?"
+            """
+            UPDATE site SET state = ?, version = version + 1, next_due = ?, last_history = ? WHERE id = ? AND version = ?
+            """
         )
-        siteVersion = try PreparedStatement(database, "SELECT 1 FROM site WHERE id = ? AND version = ?")
+        siteHistory = try PreparedStatement(database, "SELECT last_history FROM site WHERE id = ? AND version = ?")
     }
 
     mutating func commit(_ decisions: [Decision]) throws -> [CommitOutcome] {
@@ -40,6 +44,8 @@ struct DecisionWriter {
 
     /// Writes the counters back: before anything else reads them, and before the group's commit.
     mutating func flush() throws {
+        // Others append to the log too.
+        lastAudit = nil
         guard !counters.isEmpty else { return }
         let update = try PreparedStatement(
             database,
@@ -55,7 +61,7 @@ struct DecisionWriter {
         }
         if let known = try knownReport(of: decision) { return .knownReport(id: known) }
         guard var counters = try counters(of: decision.dealerID) else { return .conflict }
-        guard try checkVersion(of: decision) else { return .conflict }
+        guard let history = try updateSite(of: decision) else { return .conflict }
         let newAlarms = try insertAlarms(of: decision, &counters)
         var logged: [LoggedEvent] = []
         logged.reserveCapacity(decision.events.count)
@@ -76,18 +82,53 @@ struct DecisionWriter {
             try events.insert(event)
             logged.append(event)
         }
-        for entry in decision.audit { try audits.insert(entry) }
+        try insertAudit(of: decision, after: history)
         try insertRest(of: decision)
         if !logged.isEmpty || !newAlarms.isEmpty { self.counters[decision.dealerID] = counters }
         let version = decision.newState == nil ? decision.baseVersion : decision.baseVersion + 1
         return .committed(events: logged, version: version)
     }
 
-    private func checkVersion(of decision: Decision) throws -> Bool {
-        guard let state = decision.newState else {
-            return try siteVersion.first(decision.siteID, decision.baseVersion, read: { _ in true }) ?? false
+    /// Stores the site's new state, and returns the last entry of its history before this decision; none if the site is
+    /// gone or of another version.
+    private mutating func updateSite(of decision: Decision) throws -> Int64? {
+        let found = try siteHistory.first(decision.siteID, decision.baseVersion) { $0.optional(0, $0.integer) }
+        guard let found else { return nil }
+        let last = found ?? 0
+        let first = try nextAudit()
+        let newest = decision.audit.lastIndex(where: \.changesState).map { first + Int64($0) }
+        if let state = decision.newState {
+            let history = newest ?? found
+            try updateSite.run(
+                state.snapshot,
+                state.nextDeadline,
+                history,
+                decision.siteID,
+                decision.baseVersion
+            )
+        } else if let newest {
+            try database.run("UPDATE site SET last_history = ? WHERE id = ?", [newest, decision.siteID])
         }
-        return try updateSite.run(state.snapshot, state.nextDeadline, decision.siteID, decision.baseVersion) == 1
+        return last
+    }
+
+    /// The id that the next audit entry gets.
+    private mutating func nextAudit() throws -> Int64 {
+        if let lastAudit { return lastAudit + 1 }
+        let last = try AuditInsertion.lastID(database)
+        lastAudit = last
+        return last + 1
+    }
+
+    /// Appends the decision's audit entries; those that change the state are chained to the site's history.
+    private mutating func insertAudit(of decision: Decision, after history: Int64) throws {
+        var history = history
+        for entry in decision.audit {
+            let id = try nextAudit()
+            try audits.insert(entry, as: id, previous: entry.changesState ? history : nil)
+            if entry.changesState { history = id }
+            lastAudit = id
+        }
     }
 
     private func knownReport(of decision: Decision) throws -> String? {

@@ -62,6 +62,7 @@ private enum UniqueColumns: String, CaseIterable {
     case partitionNumber = "partition.site_id, partition.number"
     case fixtureNumber = "fixture.site_id, fixture.kind, fixture.number"
     case fixtureName = "fixture.site_id, fixture.kind, fixture.name"
+    case userCode = "user_code.site_id, user_code.hash"
     case appName = "app.dealer_id, app.name"
     case idempotencyKey =
         "idempotency_record.caller, idempotency_record.method, idempotency_record.path, idempotency_record.key"
@@ -77,6 +78,7 @@ private enum UniqueColumns: String, CaseIterable {
         case .partnerClient: "client_id"
         case .sitePartnerExternal, .siteDealerExternal: "external_site_id"
         case .partitionNumber, .fixtureNumber: "number"
+        case .userCode: "code"
         case .idempotencyKey: "key"
         }
     }

@@ -173,6 +173,10 @@ import TocsinTestSupport
                 page: .init(after: DeliveryID(of: event.id, to: endpoint.id).text)
             )
             _ = try transaction.audit(within: .dealer(world.dealer.id), filter: .init(), page: .init())
+            _ = try transaction.history(of: world.site.id, within: .platform, page: .init(after: "1"))
+            _ = try transaction.codeHolder("hash", at: world.site.id)
+            _ = try transaction.fixtureCount(of: world.site.id, kind: .user)
+            try transaction.update(world.site)
             for reach in reaches {
                 _ = try transaction.sites(within: reach, filter: .init(), page: .init(after: "site_0"))
                 _ = try transaction.dealers(within: reach, page: .init(after: "dlr_0"))

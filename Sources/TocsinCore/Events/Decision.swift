@@ -46,6 +46,8 @@ package struct AuditEntry: Hashable, Sendable {
     package var address: String?
     /// What else is worth keeping; never a secret.
     package var details: JSONObject
+    /// Whether it tells of a change of the site's arming state, and so is a part of the site's history.
+    package var changesState: Bool
 
     package init(
         at: Instant,
@@ -60,7 +62,8 @@ package struct AuditEntry: Hashable, Sendable {
         requestID: String? = nil,
         traceID: String? = nil,
         address: String? = nil,
-        details: JSONObject = [:]
+        details: JSONObject = [:],
+        changesState: Bool = false
     ) {
         self.at = at
         self.dealerID = dealerID
@@ -75,6 +78,7 @@ package struct AuditEntry: Hashable, Sendable {
         self.traceID = traceID
         self.address = address
         self.details = details
+        self.changesState = changesState
     }
 
     /// Who acted.

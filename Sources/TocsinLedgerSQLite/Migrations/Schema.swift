@@ -6,7 +6,8 @@ enum Schema {
     static let applicationID: Int32 = 0x5443_534E
 
     private static let migrations: [(name: String, migrate: @Sendable (Database) throws -> Void)] = [
-        ("0001 tables", Migration0001.migrate)
+        ("0001 tables", Migration0001.migrate),
+        ("0002 platform arming", Migration0002.migrate),
     ]
 
     /// The version that this program reads and writes.

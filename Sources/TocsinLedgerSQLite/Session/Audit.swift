@@ -37,8 +37,51 @@ extension SQLiteReading {
     }
 }
 
+extension SQLiteReading {
+    func history(
+        of site: SiteID,
+        within reach: Reach,
+        page request: PageRequest
+    ) throws -> Page<(id: Int64, entry: AuditEntry)> {
+        guard try self.site(site, within: reach) != nil else { return Page(items: [], next: nil) }
+        var next = try database.first("SELECT last_history FROM site WHERE id = ?", [site]) { $0.integer(0) } ?? 0
+        if let after = request.after {
+            guard let id = Int64(after) else { throw LedgerError(.invalid, "the page cursor is not one of this list") }
+            next =
+                try database.first(
+                    "SELECT previous FROM audit WHERE id = ? AND site_id = ?",
+                    [id, site]
+                ) { $0.integer(0) } ?? 0
+        }
+        let limit = request.boundedLimit
+        var found: [(id: Int64, entry: AuditEntry)] = []
+        let link = try PreparedStatement(
+            database,
+            "\(AuditEntry.select) WHERE id = ? AND site_id = ? AND previous IS NOT NULL"
+        )
+        while found.count <= limit, next > 0 {
+            // Where the log was purged the chain ends.
+            let read = try link.first(next, site) { row in
+                (entry: try AuditEntry(row), previous: row.integer(AuditEntry.previousColumn))
+            }
+            guard let read else { break }
+            found.append((id: next, entry: read.entry))
+            next = read.previous
+        }
+        return Page(found, limit: limit) { String($0.id) }
+    }
+}
+
 extension SQLiteTransaction {
-    func append(_ entry: AuditEntry) throws { try AuditInsertion(database).insert(entry) }
+    func append(_ entry: AuditEntry) throws {
+        let id = try AuditInsertion.lastID(database) + 1
+        var previous: Int64?
+        if entry.changesState, let site = entry.siteID {
+            previous = try database.first("SELECT last_history FROM site WHERE id = ?", [site]) { $0.integer(0) } ?? 0
+            try database.run("UPDATE site SET last_history = ? WHERE id = ?", [id, site])
+        }
+        try AuditInsertion(database).insert(entry, as: id, previous: previous)
+    }
 }
 
 /// Inserts audit entries with one prepared statement.
@@ -50,12 +93,19 @@ struct AuditInsertion {
             database,
             """
             INSERT INTO audit (at, dealer_id, site_id, actor_kind, actor_id, action, target, result, explanation, cause,
-                request_id, trace_id, address, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                request_id, trace_id, address, details, id, previous)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         )
     }
 
-    func insert(_ entry: AuditEntry) throws {
+    /// The id of the newest entry, after which new ones are numbered.
+    static func lastID(_ database: Database) throws -> Int64 {
+        try database.number("SELECT max(id) FROM audit")
+    }
+
+    /// Inserts an entry; `previous` is the one before it in its site's history, if it is a part of one.
+    func insert(_ entry: AuditEntry, as id: Int64, previous: Int64?) throws {
         try statement.run(
             entry.at,
             entry.dealerID,
@@ -70,7 +120,9 @@ struct AuditInsertion {
             entry.requestID,
             entry.traceID,
             entry.address,
-            entry.details.isEmpty ? nil : JSON.object(entry.details).bytes
+            entry.details.isEmpty ? nil : JSON.object(entry.details).bytes,
+            id,
+            previous
         )
     }
 }
@@ -78,8 +130,9 @@ struct AuditInsertion {
 extension AuditEntry {
     fileprivate static let select = """
         SELECT id, at, dealer_id, site_id, actor_kind, actor_id, action, target, result, explanation, cause, request_id,
-            trace_id, address, details FROM audit
+            trace_id, address, details, previous FROM audit
         """
+    fileprivate static let previousColumn: Int32 = 15
 
     fileprivate init(_ row: ResultRow) throws {
         self.init(
@@ -95,7 +148,8 @@ extension AuditEntry {
             requestID: row.optional(11, row.text),
             traceID: row.optional(12, row.text),
             address: row.optional(13, row.text),
-            details: try row.optional(14, row.bytes).flatMap { try JSONParser.parse($0).object } ?? [:]
+            details: try row.optional(14, row.bytes).flatMap { try JSONParser.parse($0).object } ?? [:],
+            changesState: !row.isNull(Self.previousColumn)
         )
     }
 }

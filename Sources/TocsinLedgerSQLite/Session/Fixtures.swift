@@ -13,6 +13,22 @@ extension SQLiteReading {
         )
     }
 
+    func fixtureCount(of site: SiteID, kind: FixtureKind) throws -> Int {
+        Int(
+            try database.number(
+                "SELECT count(*) FROM fixture WHERE site_id = ? AND kind = ?",
+                [site, kind.rawValue]
+            )
+        )
+    }
+
+    func codeHolder(_ hash: String, at site: SiteID) throws -> (user: UserID, isDuress: Bool)? {
+        try database.first(
+            "SELECT user_id, is_duress FROM user_code WHERE site_id = ? AND hash = ?",
+            [site, hash]
+        ) { (user: $0.id(0), isDuress: $0.bool(1)) }
+    }
+
     func fixture(_ id: String, kind: FixtureKind, within reach: Reach) throws -> Fixture? {
         let found = try database.first(
             "\(Fixture.select) WHERE id = ? AND kind = ?",
@@ -30,6 +46,7 @@ extension SQLiteTransaction {
             "INSERT INTO fixture (number, name, settings, site_id, kind, id) VALUES (?, ?, ?, ?, ?, ?)",
             fixture.values + [fixture.siteID, fixture.kind.rawValue, fixture.id]
         )
+        try insertCodes(of: fixture)
         try raiseVersion(of: fixture.siteID)
     }
 
@@ -38,12 +55,28 @@ extension SQLiteTransaction {
             "UPDATE fixture SET number = ?, name = ?, settings = ? WHERE id = ? AND site_id = ?",
             fixture.values + [fixture.id, fixture.siteID]
         )
+        if fixture.kind == .user {
+            try database.run("DELETE FROM user_code WHERE user_id = ?", [fixture.id])
+            try insertCodes(of: fixture)
+        }
         try raiseVersion(of: fixture.siteID)
     }
 
     func deleteFixture(_ id: String, of site: SiteID) throws {
         try database.run("DELETE FROM fixture WHERE id = ? AND site_id = ?", [id, site])
         try raiseVersion(of: site)
+    }
+
+    /// Enters a user's codes where they are looked for; a code that another user of the site holds is refused.
+    private func insertCodes(of fixture: Fixture) throws {
+        guard let user = SiteUser(fixture) else { return }
+        for (hash, isDuress) in [(user.codeHash, false), (user.duressCodeHash, true)] {
+            guard let hash else { continue }
+            try database.run(
+                "INSERT INTO user_code (site_id, hash, user_id, is_duress) VALUES (?, ?, ?, ?)",
+                [fixture.siteID, hash, fixture.id, isDuress]
+            )
+        }
     }
 }
 

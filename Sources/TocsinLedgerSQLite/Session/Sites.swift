@@ -1,5 +1,6 @@
 import GRDB
 import TocsinCore
+import TocsinJSON
 import TocsinLedger
 
 extension SQLiteReading {
@@ -26,7 +27,7 @@ extension SQLiteReading {
 
     func siteRecord(_ id: SiteID, within reach: Reach) throws -> SiteRecord? {
         guard try site(id, within: reach) != nil else { return nil }
-        return try SiteLoader(database).load(id)
+        return try SiteLoader(database).load(id, withPeople: false)
     }
 
     func pendingDeadlines(after: (due: Instant, site: SiteID)?, limit: Int) throws -> [(site: SiteID, due: Instant)] {
@@ -51,9 +52,10 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO site (dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model,
-                id, created_at, version, next_due, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, ?)
+                compliance_profile, id, created_at, next_due, state, version)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
             """,
-            site.values + [site.id, site.createdAt, state.snapshot]
+            site.values + [site.id, site.createdAt, site.dueOnceChanged, state.snapshot]
         )
         for partition in partitions { try insertRow(of: partition) }
         if let partner = site.partnerID { try startCursors(of: partner, in: site.dealerID) }
@@ -63,10 +65,11 @@ extension SQLiteTransaction {
         try database.run(
             """
             UPDATE site SET dealer_id = ?, partner_id = ?, external_id = ?, name = ?, timezone = ?, address = ?,
-                test_mode = ?, arming_model = ?, version = version + 1 WHERE id = ?
+                test_mode = ?, arming_model = ?, compliance_profile = ? WHERE id = ?
             """,
             site.values + [site.id]
         )
+        try raiseVersion(of: site.id)
     }
 
     func deleteSite(_ id: SiteID) throws {
@@ -83,7 +86,7 @@ extension SQLiteTransaction {
         try database.run(
             """
             UPDATE partition SET number = ?, name = ?, exit_delay_away = ?, exit_delay_stay = ?, exit_delay_night = ?,
-                exit_delay_custom = ?, entry_delay = ? WHERE site_id = ? AND id = ?
+                exit_delay_custom = ?, entry_delay = ?, settings = ? WHERE site_id = ? AND id = ?
             """,
             partition.values + [partition.siteID, partition.id]
         )
@@ -99,16 +102,30 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO partition (number, name, exit_delay_away, exit_delay_stay, exit_delay_night, exit_delay_custom,
-                entry_delay, site_id, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                entry_delay, settings, site_id, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             partition.values + [partition.siteID, partition.id]
         )
     }
 
-    /// Every change of a site's configuration raises its version, so that no decision stands on an old one.
+    /// Every change of a site's configuration raises its version, so that no decision stands on an old one, and makes a
+    /// platform-triggered site due at once: schedules, delays and reasons not to arm may have changed with it.
     func raiseVersion(of site: SiteID) throws {
-        try database.run("UPDATE site SET version = version + 1 WHERE id = ?", [site])
+        try database.run("UPDATE site SET \(Self.changed) WHERE id = ?", [site])
     }
+
+    /// The same for every site of a dealer, whose holidays they keep.
+    func raiseVersions(ofPlatformSitesOf dealer: DealerID) throws {
+        try database.run(
+            "UPDATE site SET \(Self.changed) WHERE dealer_id = ? AND arming_model = ?",
+            [dealer, ArmingModel.platformTriggered.rawValue]
+        )
+    }
+
+    private static let changed = """
+        version = version + 1,
+            next_due = CASE arming_model WHEN '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
+        """
 
     private func changeState(of site: SiteID, _ change: (inout SiteState) -> Void) throws {
         let stored = try database.first("SELECT state FROM site WHERE id = ?", [site]) { $0.bytes(0) }
@@ -116,9 +133,10 @@ extension SQLiteTransaction {
         var state = try SiteState(snapshot: stored)
         change(&state)
         try database.run(
-            "UPDATE site SET state = ?, next_due = ?, version = version + 1 WHERE id = ?",
+            "UPDATE site SET state = ?, next_due = ? WHERE id = ?",
             [state.snapshot, state.nextDeadline, site]
         )
+        try raiseVersion(of: site)
     }
 }
 
@@ -127,6 +145,7 @@ struct SiteLoader {
     private let site: PreparedStatement
     private let partitions: PreparedStatement
     private let zones: PreparedStatement
+    private let users: PreparedStatement
 
     init(_ database: Database) throws {
         site = try PreparedStatement(database, "SELECT \(Site.columns), version, state FROM site WHERE id = ?")
@@ -135,9 +154,14 @@ struct SiteLoader {
             database,
             "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'zone' AND number IS NOT NULL"
         )
+        users = try PreparedStatement(
+            database,
+            "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'user'"
+        )
     }
 
-    func load(_ id: SiteID) throws -> SiteRecord? {
+    /// Loads a site; its people only where asked for, and where codes are checked: they may be thousands.
+    func load(_ id: SiteID, withPeople: Bool = true) throws -> SiteRecord? {
         guard
             let (found, version, state) = try site.first(
                 id,
@@ -151,7 +175,7 @@ struct SiteLoader {
         else { return nil }
         var parts: [Partition] = []
         try partitions.forEach(id) { row in
-            parts.append(Partition(row))
+            parts.append(try Partition(row))
             return true
         }
         var guarding: [Zone] = []
@@ -159,8 +183,15 @@ struct SiteLoader {
             if let zone = Zone(try Fixture(row)) { guarding.append(zone) }
             return true
         }
+        var people: [SiteUser] = []
+        if withPeople, found.armingModel == .platformTriggered {
+            try users.forEach(id) { row in
+                if let user = SiteUser(try Fixture(row)) { people.append(user) }
+                return true
+            }
+        }
         return SiteRecord(
-            configuration: SiteConfiguration(site: found, partitions: parts, zones: guarding),
+            configuration: SiteConfiguration(site: found, partitions: parts, zones: guarding, users: people),
             state: state,
             version: version
         )
@@ -169,9 +200,10 @@ struct SiteLoader {
 
 extension Site {
     static let columns = """
-        id, dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model, created_at
+        id, dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model, created_at,
+            compliance_profile
         """
-    static let columnCount: Int32 = 10
+    static let columnCount: Int32 = 11
     fileprivate static let select = "SELECT \(columns) FROM site"
 
     init(_ row: ResultRow) throws {
@@ -185,12 +217,25 @@ extension Site {
             address: row.optional(6, row.text),
             testMode: row.bool(7),
             armingModel: try row.word(8),
+            complianceProfile: try row.word(10),
             createdAt: row.instant(9)
         )
     }
 
     fileprivate var values: [any Bindable] {
-        [dealerID, partnerID, externalID, name, timezone, address, testMode, armingModel.rawValue]
+        [
+            dealerID, partnerID, externalID, name, timezone, address, testMode, armingModel.rawValue,
+            complianceProfile.rawValue,
+        ]
+    }
+
+    /// When the engine looks at the site once its configuration has changed: at once, where its schedules and delays are
+    /// ours.
+    fileprivate var dueOnceChanged: Instant? {
+        switch armingModel {
+        case .platformTriggered: Instant(millisecondsSinceEpoch: 0)
+        case .partnerTriggered: nil
+        }
     }
 
     static func condition(_ reach: Reach) -> Condition {
@@ -207,22 +252,28 @@ extension Site {
 extension Partition {
     fileprivate static let select = """
         SELECT id, site_id, number, name, exit_delay_away, exit_delay_stay, exit_delay_night, exit_delay_custom,
-            entry_delay FROM partition
+            entry_delay, settings FROM partition
         """
 
-    fileprivate init(_ row: ResultRow) {
+    fileprivate init(_ row: ResultRow) throws {
+        let settings = try row.optional(9, row.bytes).flatMap { try JSONParser.parse($0).object }
         self.init(
             id: row.id(0),
             siteID: row.id(1),
             number: row.int(2),
             name: row.text(3),
             exitDelaySeconds: ExitDelays(away: row.int(4), stay: row.int(5), night: row.int(6), custom: row.int(7)),
-            entryDelaySeconds: row.int(8)
+            entryDelaySeconds: row.int(8),
+            policy: settings.map(PartitionPolicy.init(settings:)) ?? PartitionPolicy()
         )
     }
 
     fileprivate var values: [any Bindable] {
         let delays = exitDelaySeconds
-        return [number, name, delays.away, delays.stay, delays.night, delays.custom, entryDelaySeconds]
+        let settings = policy.settings
+        return [
+            number, name, delays.away, delays.stay, delays.night, delays.custom, entryDelaySeconds,
+            settings.isEmpty ? nil as [UInt8]? : JSON.object(settings).bytes,
+        ]
     }
 }

@@ -129,7 +129,10 @@ extension LedgerConformance {
         let record = try require(try await ledger.load([world.site.id])[world.site.id])
         try expectEqual(record.configuration.zones.map(\.name), ["Hall", "Kitchen Door"])
         try await ledger.write { try $0.deleteFixture("zone_1", of: world.site.id) }
-        try expectEqual(try await ledger.load([world.site.id])[world.site.id]?.configuration.zones.map(\.name), ["Hall"])
+        try expectEqual(
+            try await ledger.load([world.site.id])[world.site.id]?.configuration.zones.map(\.name),
+            ["Hall"]
+        )
     }
 
     private static func changesRaiseVersion(_ ledger: any Ledger) async throws {
