@@ -203,16 +203,11 @@ extension FleetParser {
     /// `HH:MM`, the site's local time.
     private mutating func timeOfDay(_ members: Members) -> String? {
         guard let text = reader.text(members, "at") else { return nil }
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        let isTime =
-            text.utf8.count == 5 && parts.count == 2 && parts[0].utf8.count == 2
-            && parts.allSatisfy { $0.utf8.allSatisfy { $0 &- 0x30 < 10 } }
-            && parts[0] < "24" && parts[1] < "60"
-        if !isTime {
+        guard let time = TimeOfDay(text) else {
             reader.problems.add(members.place(of: "at"), "“\(text)” is not a time of day: write it like \"18:00\"")
             return nil
         }
-        return text
+        return time.text
     }
 
     private func ordered<T: RawRepresentable<String> & CaseIterable & Hashable>(_ values: Set<T>) -> JSON {
