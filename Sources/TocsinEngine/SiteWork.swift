@@ -131,6 +131,8 @@ struct Plan {
             case .mark(let mark): decision.marks.append(mark)
             case .note(let partition, let action, let explanation):
                 decision.audit.append(note(partition, action, explanation))
+            case .notice(let draft):
+                decision.notices.append(IssuedNotice(id: tools.randomness.id(at: decision.at), draft: draft))
             case .event(let partition, let body):
                 let id = tools.randomness.id(EventNoun.self, at: decision.at)
                 ids.append(id)

@@ -97,6 +97,8 @@ package struct Decision: Sendable {
     /// The partner's own ids of the reports: seen before on the site within 7 days, the decision is not committed.
     package var reportIDs: [String]
     package var idempotency: [IdempotencyRecord]
+    /// What the site's people are told; the commit finds out who they are.
+    package var notices: [IssuedNotice]
 
     package init(
         siteID: SiteID,
@@ -110,7 +112,8 @@ package struct Decision: Sendable {
         audit: [AuditEntry] = [],
         marks: [ScorecardMark] = [],
         reportIDs: [String] = [],
-        idempotency: [IdempotencyRecord] = []
+        idempotency: [IdempotencyRecord] = [],
+        notices: [IssuedNotice] = []
     ) {
         self.siteID = siteID
         self.dealerID = dealerID
@@ -124,6 +127,7 @@ package struct Decision: Sendable {
         self.marks = marks
         self.reportIDs = reportIDs
         self.idempotency = idempotency
+        self.notices = notices
     }
 
     /// How long a partner's report id is remembered (decisions §4).

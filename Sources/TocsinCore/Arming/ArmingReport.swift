@@ -116,4 +116,6 @@ package enum ArmingEffect: Hashable, Sendable {
     case mark(ScorecardMark)
     /// Tocsin itself did something that the audit log must explain.
     case note(partition: PartitionID, action: String, explanation: String)
+    /// The site's people are told.
+    case notice(NoticeDraft)
 }

@@ -199,6 +199,7 @@ struct PartitionStep {
             by: report.attribution
         )
         emit(.armingFailed(body))
+        effects.append(.notice(NoticeDraft(body, site: site.site, partition: partition)))
         answer.explanation = "\(partition.name): \(body.message), as \(who) reports"
     }
 

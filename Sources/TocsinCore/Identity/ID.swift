@@ -74,6 +74,7 @@ package enum EventNoun: Identified { package static let prefix = "evt_" }
 package enum DeliveryNoun: Identified { package static let prefix = "dlv_" }
 package enum TokenNoun: Identified { package static let prefix = "tok_" }
 package enum RequestNoun: Identified { package static let prefix = "req_" }
+package enum NoticeNoun: Identified { package static let prefix = "ntc_" }
 
 package typealias DealerID = ID<DealerNoun>
 package typealias PartnerID = ID<PartnerNoun>
@@ -90,6 +91,7 @@ package typealias EventID = ID<EventNoun>
 package typealias DeliveryID = ID<DeliveryNoun>
 package typealias TokenID = ID<TokenNoun>
 package typealias RequestID = ID<RequestNoun>
+package typealias NoticeID = ID<NoticeNoun>
 
 /// An alarm's number within its dealer, `A-10293` on the wire (decisions §1).
 package struct AlarmNumber: Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -154,6 +154,12 @@ struct TableRunner {
                 words: prefix(partition) + ["audit", action],
                 facts: [("explanation", explanation)]
             )
+        case .notice(let draft):
+            return Table.Phrase(
+                line: 0,
+                words: prefix(draft.partitionID) + ["notice", draft.kind.rawValue],
+                facts: [("subject", draft.subject), ("text", draft.text)]
+            )
         case .alarm(let draft):
             return Table.Phrase(
                 line: 0,
