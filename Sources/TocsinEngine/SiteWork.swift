@@ -103,13 +103,13 @@ struct DecisionTools: Sendable {
 /// The decision of one site in the making.
 struct Plan {
     let record: SiteRecord
-    var machine: PartnerArming
+    var machine: SiteMachine
     var decision: Decision
     var settlements: [SiteWork.Settlement] = []
 
     init(record: SiteRecord, at now: Instant) {
         self.record = record
-        machine = PartnerArming(configuration: record.configuration, state: record.state)
+        machine = SiteMachine(configuration: record.configuration, state: record.state)
         let site = record.configuration.site
         decision = Decision(
             siteID: site.id,
@@ -129,6 +129,9 @@ struct Plan {
             switch effect {
             case .alarm(let draft): decision.alarms.append(draft)
             case .mark(let mark): decision.marks.append(mark)
+            case .change: break
+            case .alarmPriority(let incident, let priority):
+                decision.alarmChanges.append(AlarmChange(incident: incident, priority: priority))
             case .note(let partition, let action, let explanation):
                 decision.audit.append(note(partition, action, explanation))
             case .notice(let draft):

@@ -91,6 +91,8 @@ package struct Decision: Sendable {
     package var newState: SiteState?
     package var at: Instant
     package var alarms: [AlarmDraft]
+    /// What becomes of alarms that exist, or that this decision makes.
+    package var alarmChanges: [AlarmChange]
     package var events: [EventDraft]
     package var audit: [AuditEntry]
     package var marks: [ScorecardMark]
@@ -108,6 +110,7 @@ package struct Decision: Sendable {
         newState: SiteState?,
         at: Instant,
         alarms: [AlarmDraft] = [],
+        alarmChanges: [AlarmChange] = [],
         events: [EventDraft] = [],
         audit: [AuditEntry] = [],
         marks: [ScorecardMark] = [],
@@ -122,6 +125,7 @@ package struct Decision: Sendable {
         self.newState = newState
         self.at = at
         self.alarms = alarms
+        self.alarmChanges = alarmChanges
         self.events = events
         self.audit = audit
         self.marks = marks

@@ -24,14 +24,18 @@ package struct AlarmDraft: Hashable, Sendable {
     package var priority: AlarmPriority
     package var trigger: String
     package var location: String?
+    /// The incident of the arming machine that it tells of; by it later events find the alarm's number.
+    package var incident: IncidentID?
 
     package init(
         partitionID: PartitionID?,
         alarmClass: AlarmClass,
         priority: AlarmPriority,
         trigger: String,
-        location: String?
+        location: String?,
+        incident: IncidentID? = nil
     ) {
+        self.incident = incident
         self.partitionID = partitionID
         self.alarmClass = alarmClass
         self.priority = priority
@@ -45,12 +49,17 @@ package enum AlarmReference: Hashable, Sendable {
     case existing(AlarmNumber)
     /// The alarm at this position of the decision's new alarms.
     case new(Int)
+    /// The alarm of an incident, whose number the commit finds.
+    case incident(IncidentID)
+}
 
-    /// The number, given those that the commit assigned.
-    package func number(among newAlarms: [AlarmNumber]) -> AlarmNumber {
-        switch self {
-        case .existing(let number): number
-        case .new(let index): newAlarms[index]
-        }
+/// A change of an alarm that the arming machine makes (T28).
+package struct AlarmChange: Hashable, Sendable {
+    package var incident: IncidentID
+    package var priority: AlarmPriority
+
+    package init(incident: IncidentID, priority: AlarmPriority) {
+        self.incident = incident
+        self.priority = priority
     }
 }

@@ -110,6 +110,10 @@ package enum ReportRefusal: Hashable, Sendable {
 
 /// What follows from a report or a deadline beside the new state, in order.
 package enum ArmingEffect: Hashable, Sendable {
+    /// A change for the history; stands right behind its state change's event.
+    case change(PartitionChange)
+    /// The alarm of an incident that exists gets another priority.
+    case alarmPriority(IncidentID, AlarmPriority)
     case event(partition: PartitionID, EventBody)
     /// Announced by the event right behind it.
     case alarm(AlarmDraft)

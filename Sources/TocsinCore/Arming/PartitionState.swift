@@ -35,6 +35,12 @@ package struct EntryCountdown: Hashable, Sendable {
     package var deadline: Instant
     /// The first zone that was named, which becomes the alarm's location.
     package var zoneName: String?
+    /// The zones on the way in, in their order; empty where a partner announced it.
+    package var zones: [ZoneID] = []
+    /// An exit door that was open at the end of the exit delay began it (T14).
+    package var isExitError = false
+    /// An instant zone off the way in has warned already: a second one alarms (T20, EN).
+    package var offRouteZone: ZoneID?
 
     package init(startedAt: Instant, deadline: Instant, zoneName: String? = nil) {
         self.startedAt = startedAt
@@ -83,8 +89,24 @@ package struct PartitionState: Hashable, Sendable {
     package var countdown: EntryCountdown?
     /// When an announced arming counts as overdue.
     package var overdueAt: Instant?
-    /// An alarm of the present arming session is open.
-    package var inAlarm = false
+    /// The exit delay, where Tocsin counts it itself.
+    package var exit: ExitDelay?
+    /// At most one per class; in the order in which they were opened.
+    package var incidents: [Incident] = []
+    package var bypassed: [ZoneID: BypassReason] = [:]
+    package var swingers: [ZoneID: SwingerCount] = [:]
+    package var crossPending: [String: CrossPending] = [:]
+    /// By who tried: the keypad, app or person.
+    package var codeGuards: [String: CodeGuard] = [:]
+    /// The last times it was armed, oldest first.
+    package var sessions: [ArmedSession] = []
+    /// This session gives no time to come in.
+    package var hasNoEntryDelay = false
+    /// A door opened on an armed partner's site: until when its partner's word is awaited, and which door.
+    package var guardUntil: Instant?
+    package var guardZone: ZoneID?
+    /// When opening hours must be looked at next (T41), and what was found missing.
+    package var hoursDueAt: Instant?
     /// There was an alarm in the session that the last disarm ended.
     package var alarmMemory = false
     package var order: ReportOrder?
@@ -92,21 +114,60 @@ package struct PartitionState: Hashable, Sendable {
     /// A new partition: disarmed, never reported.
     package init(since: Instant) { self.since = since }
 
+    /// Keeps the sessions by which late signals are judged.
+    mutating func trackSession(at now: Instant) {
+        let mode = phase.guardingMode
+        let open = sessions.last.flatMap { $0.to == nil ? $0 : nil }
+        if open?.mode == mode { return }
+        if open != nil { sessions[sessions.count - 1].to = now }
+        guard let mode else { return }
+        sessions = Array(sessions.suffix(ArmedSession.rememberedMaximum - 1)) + [ArmedSession(mode: mode, from: now)]
+        // What belonged to a session of the past must not swallow the trips of this one.
+        if open == nil { incidents.removeAll { $0.isLate && !$0.isAnnounced && !$0.isSilent } }
+    }
+
+    /// An incident of the present session is being announced.
+    package var inAlarm: Bool { incidents.contains(where: \.isAnnounced) }
+
     /// When the partition next needs attention without any input.
     package var nextDeadline: Instant? {
-        switch (countdown?.deadline, overdueAt) {
-        case (let a?, let b?): min(a, b)
-        case (let a, let b): a ?? b
-        }
+        var due = [countdown?.deadline, overdueAt, exit?.deadline, hoursDueAt, guardUntil].compactMap(\.self)
+        if incidents.isEmpty, crossPending.isEmpty { return due.min() }
+        due += incidents.compactMap(\.nextDeadline)
+        due += crossPending.values.map(\.until)
+        return due.min()
     }
 }
 
 /// The arming state of a site's partitions, in the order of the site's configuration.
 package struct SiteState: Hashable, Sendable {
     package var partitions: [PartitionID: PartitionState]
+    /// Zones that have reported; one that has not counts as closed.
+    package var zones: [ZoneID: ZoneState] = [:]
+    package var schedules: [ScheduleID: ScheduleState] = [:]
+    /// How often each limited code was used.
+    package var codeUses: [UserID: Int] = [:]
+    package var pendingCommands: [PendingCommand] = []
+    /// The id that the next incident gets.
+    package var nextIncident: Int64 = 1
+    /// Counts commands that carried a code, so that every one of them is a change of the site, whatever it did.
+    ///
+    /// Otherwise the version of the site would tell a duress code from the ordinary one (I17).
+    package var codedCommands: Int64 = 0
 
     package init(partitions: [PartitionID: PartitionState] = [:]) { self.partitions = partitions }
 
-    /// The earliest deadline of any partition: what the site must be woken for.
-    package var nextDeadline: Instant? { partitions.values.compactMap(\.nextDeadline).min() }
+    /// The earliest deadline of all: what the site must be woken for.
+    package var nextDeadline: Instant? {
+        var earliest: Instant?
+        func consider(_ due: Instant?) {
+            guard let due else { return }
+            earliest = earliest.map { min($0, due) } ?? due
+        }
+        for partition in partitions.values { consider(partition.nextDeadline) }
+        for zone in zones.values { consider(zone.pendingUntil) }
+        for schedule in schedules.values { consider(schedule.nextDeadline) }
+        for command in pendingCommands { consider(command.expiresAt) }
+        return earliest
+    }
 }

@@ -53,6 +53,9 @@ struct PartitionStep {
             )
         }
         remember()
+        // The panel has spoken: what its site's doors did is its word now (decisions §14).
+        state.guardUntil = nil
+        state.guardZone = nil
         answer.applied = true
         switch report.state {
         case .disarmed, .armedAway, .armedStay, .armedNight, .armedCustom: takeAbsolute()
@@ -120,7 +123,9 @@ struct PartitionStep {
             // The one way to cancel an alarm countdown (decisions §4).
             state.countdown = nil
             state.alarmMemory = state.inAlarm
-            state.inAlarm = false
+            state.bypassed = [:]
+            state.swingers = [:]
+            state.crossPending = [:]
         }
         enter(target)
         switch (target, previous) {
@@ -148,8 +153,8 @@ struct PartitionStep {
     }
 
     private mutating func takeArming() {
-        let delay = report.delaySeconds.map { Duration.seconds($0) } ?? PartnerArming.unstatedDelay
-        state.overdueAt = receivedAt + delay + PartnerArming.outcomeGrace
+        let delay = report.delaySeconds.map { Duration.seconds($0) } ?? PartnerReports.unstatedDelay
+        state.overdueAt = receivedAt + delay + PartnerReports.outcomeGrace
         switch state.phase {
         case .disarmed: enter(.arming(target: report.mode, from: nil))
         case .armed(let mode): enter(.arming(target: report.mode, from: mode))
@@ -163,7 +168,7 @@ struct PartitionStep {
     }
 
     private mutating func takeEntry() {
-        let delay = report.delaySeconds.map { Duration.seconds($0) } ?? PartnerArming.unstatedDelay
+        let delay = report.delaySeconds.map { Duration.seconds($0) } ?? PartnerReports.unstatedDelay
         let zone = report.zones.first.flatMap { $0.name ?? $0.number.flatMap { site.zone(numbered: $0)?.name } }
         let told = EntryCountdown(startedAt: receivedAt, deadline: receivedAt + delay, zoneName: zone)
         if let running = state.countdown {
@@ -239,6 +244,8 @@ struct PartitionStep {
         state.since = report.timestamp
         state.by = report.attribution
         state.version += 1
+        // Without zones nothing can be late, and a site that only reports stays small.
+        if !site.zones.isEmpty { state.trackSession(at: report.timestamp) }
         let change = ArmingStateChanged(
             siteID: site.site.id,
             partitionID: partition.id,
@@ -250,6 +257,19 @@ struct PartitionStep {
         )
         emit(.armingStateChanged(change))
         answer.explanation = "\(partition.name) is \(phase.words), was \(previous.words): reported by \(who)"
+        effects.append(
+            .change(
+                PartitionChange(
+                    partitionID: partition.id,
+                    at: report.timestamp,
+                    state: phase.wireState,
+                    previousState: previous.wireState,
+                    by: report.attribution,
+                    cause: PanelStep.Cause.report.rawValue,
+                    explanation: answer.explanation
+                )
+            )
+        )
     }
 
     private mutating func emit(_ body: EventBody) { effects.append(.event(partition: partition.id, body)) }

@@ -14,6 +14,7 @@ extension SiteState {
                 writer.name(id.text)
                 writer.object { partition.write(to: &$0) }
             }
+            writePanel(to: &writer)
         }
         return writer.bytes
     }
@@ -24,7 +25,8 @@ extension SiteState {
             throw SnapshotError(description: "a site's state is not an object")
         }
         self.init()
-        for member in object.members {
+        try readPanel(object)
+        for member in object.members where !Self.panelMembers.contains(member.name) {
             guard let json = member.value.object else {
                 throw SnapshotError(description: "the state of \(member.name) is not an object")
             }
@@ -56,11 +58,14 @@ extension PartitionState {
                 writer.member("started", countdown.startedAt.millisecondsSinceEpoch)
                 writer.member("deadline", countdown.deadline.millisecondsSinceEpoch)
                 writer.member("zone", ifPresent: countdown.zoneName)
+                if !countdown.zones.isEmpty { writer.member("zones", JSON(countdown.zones.map(\.text))) }
+                if countdown.isExitError { writer.member("exit_error", true) }
+                writer.member("off_route", ifPresent: countdown.offRouteZone?.text)
             }
         }
         if let overdueAt { writer.member("overdue", overdueAt.millisecondsSinceEpoch) }
-        if inAlarm { writer.member("in_alarm", true) }
         if alarmMemory { writer.member("alarm_memory", true) }
+        writePanel(to: &writer)
         if let order { order.write(to: &writer) }
     }
 
@@ -77,10 +82,13 @@ extension PartitionState {
                 deadline: try stored.instant("deadline"),
                 zoneName: stored["zone"]?.string
             )
+            countdown?.zones = stored.ids("zones")
+            countdown?.isExitError = stored["exit_error"]?.bool ?? false
+            countdown?.offRouteZone = stored["off_route"]?.string.map(ZoneID.init(stored:))
         }
         if json["overdue"] != nil { overdueAt = try json.instant("overdue") }
-        inAlarm = json["in_alarm"]?.bool ?? false
         alarmMemory = json["alarm_memory"]?.bool ?? false
+        try readPanel(json)
         if json["reported"] != nil { order = try ReportOrder(json) }
     }
 }
@@ -141,18 +149,18 @@ extension ReportOrder {
 }
 
 extension JSONObject {
-    fileprivate func number(_ name: String) throws -> Int64 {
+    func number(_ name: String) throws -> Int64 {
         guard let value = self[name]?.integer else {
             throw SnapshotError(description: "the member \"\(name)\" of a state is missing or not a number")
         }
         return value
     }
 
-    fileprivate func instant(_ name: String) throws -> Instant {
+    func instant(_ name: String) throws -> Instant {
         Instant(millisecondsSinceEpoch: try number(name))
     }
 
-    fileprivate func source() throws -> Source? {
+    func source() throws -> Source? {
         guard let text = self["source"]?.string else { return nil }
         guard let source = Source(rawValue: text) else {
             throw SnapshotError(description: "the source \"\(text)\" is unknown")

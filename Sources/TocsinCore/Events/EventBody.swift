@@ -9,6 +9,12 @@ package enum EventBody: Hashable, Sendable {
     case partitionDisarmed(PartitionDisarmed)
     case armingFailed(ArmingFailed)
     case alarmCreated(AlarmCreated)
+    case alarmActivity(AlarmActivity)
+    case alarmAnnotated(AlarmAnnotated)
+    case armingWarning(ArmingWarning)
+    case armingException(ArmingException)
+    case scheduleFailed(ScheduleFailed)
+    case syncFailed(SyncFailed)
     case syncOverdue(SyncOverdue)
     case endpointDisabled(EndpointNotice)
     case endpointFailing(EndpointNotice)
@@ -21,6 +27,12 @@ package enum EventBody: Hashable, Sendable {
         case .partitionDisarmed: .partitionDisarmed
         case .armingFailed: .armingFailed
         case .alarmCreated: .alarmCreated
+        case .alarmActivity: .alarmActivity
+        case .alarmAnnotated: .alarmAnnotated
+        case .armingWarning: .armingWarning
+        case .armingException: .armingException
+        case .scheduleFailed: .scheduleFailed
+        case .syncFailed: .syncFailed
         case .syncOverdue: .syncOverdue
         case .endpointDisabled: .endpointDisabled
         case .endpointFailing: .endpointFailing
@@ -107,6 +119,10 @@ package struct AlarmCreated: Hashable, Sendable {
     package var trigger: String
     package var location: String?
     package var snapshotURL: String?
+    /// It tells of a time that was over when we heard of it (decisions §14).
+    package var isLate: Bool
+    /// How much later than its deadline it was raised, in milliseconds, where that matters (T45).
+    package var lateByMilliseconds: Int64?
 
     package init(
         alarm: AlarmReference,
@@ -115,8 +131,12 @@ package struct AlarmCreated: Hashable, Sendable {
         priority: AlarmPriority,
         trigger: String,
         location: String?,
-        snapshotURL: String? = nil
+        snapshotURL: String? = nil,
+        isLate: Bool = false,
+        lateByMilliseconds: Int64? = nil
     ) {
+        self.isLate = isLate
+        self.lateByMilliseconds = lateByMilliseconds
         self.alarm = alarm
         self.siteID = siteID
         self.deviceID = deviceID

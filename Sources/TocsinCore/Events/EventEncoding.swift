@@ -9,12 +9,30 @@ package struct EventPlace: Sendable {
     package var createdAt: Instant
     /// The numbers given to the alarms that the same decision creates, in their order.
     package var newAlarms: [AlarmNumber]
+    /// The numbers of the alarms of incidents that events refer to.
+    package var incidentAlarms: [IncidentID: AlarmNumber]
 
-    package init(id: EventID, sequence: Int64, createdAt: Instant, newAlarms: [AlarmNumber] = []) {
+    package init(
+        id: EventID,
+        sequence: Int64,
+        createdAt: Instant,
+        newAlarms: [AlarmNumber] = [],
+        incidentAlarms: [IncidentID: AlarmNumber] = [:]
+    ) {
         self.id = id
         self.sequence = sequence
         self.createdAt = createdAt
         self.newAlarms = newAlarms
+        self.incidentAlarms = incidentAlarms
+    }
+
+    /// The number of an alarm; none only for an incident whose alarm is gone from the ledger.
+    package func number(of alarm: AlarmReference) -> AlarmNumber? {
+        switch alarm {
+        case .existing(let number): number
+        case .new(let index): newAlarms.indices.contains(index) ? newAlarms[index] : nil
+        case .incident(let id): incidentAlarms[id]
+        }
     }
 }
 
@@ -28,6 +46,12 @@ extension EventBody {
         case .partitionDisarmed(let body): writer.envelope(type, place) { body.write(to: &$0) }
         case .armingFailed(let body): writer.envelope(type, place) { body.write(to: &$0) }
         case .alarmCreated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .alarmActivity(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .alarmAnnotated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .armingWarning(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .armingException(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .scheduleFailed(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .syncFailed(let body): writer.envelope(type, place) { body.write(to: &$0) }
         case .syncOverdue(let body): writer.envelope(type, place) { body.write(to: &$0) }
         case .endpointDisabled(let body), .endpointFailing(let body):
             writer.envelope(type, place) { body.write(to: &$0) }
@@ -126,13 +150,15 @@ extension Attribution {
 
 extension AlarmCreated {
     fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
-        writer.member("alarm_id", alarm.number(among: place.newAlarms).description)
+        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
         writer.member("site_id", siteID.text)
         writer.member("device_id", ifPresent: deviceID?.text)
         writer.member("priority", priority.rawValue)
         writer.member("trigger", trigger)
         writer.member("location", ifPresent: location)
         writer.member("snapshot_url", ifPresent: snapshotURL)
+        if isLate { writer.member("late", true) }
+        if let lateByMilliseconds { writer.member("late_by_ms", lateByMilliseconds) }
     }
 }
 
@@ -159,6 +185,85 @@ extension EndpointNotice {
 extension TestPing {
     fileprivate func write(to writer: inout JSONWriter) {
         writer.member("endpoint_id", endpointID.text)
+        writer.member("message", message)
+    }
+}
+
+extension AlarmActivity {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.name("zones")
+        writer.array { writer in
+            for zone in zones {
+                writer.object { writer in
+                    writer.member("number", zone.number)
+                    writer.member("name", zone.name)
+                }
+            }
+        }
+        writer.member("verified", isVerified)
+    }
+}
+
+extension AlarmAnnotated {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
+        writer.member("site_id", siteID.text)
+        writer.member("source", source)
+        writer.member("verdict", ifPresent: verdict)
+        writer.member("notes", ifPresent: notes)
+    }
+}
+
+extension ArmingWarning {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.member("schedule_id", scheduleID.text)
+        writer.member("mode", mode)
+        writer.member("at", at.rfc3339Seconds)
+        writer.member("postponable_until", ifPresent: postponableUntil?.rfc3339Seconds)
+        writer.member("message", message)
+    }
+}
+
+extension ArmingException {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.member("kind", kind.rawValue)
+        writer.member("message", message)
+        if let by {
+            writer.name("by")
+            writer.object { by.write(to: &$0) }
+        }
+    }
+}
+
+extension ScheduleFailed {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", partitionID.text)
+        writer.member("schedule_id", scheduleID.text)
+        writer.member("action", action)
+        writer.member("due_at", dueAt.rfc3339Seconds)
+        writer.member("message", message)
+        writer.name("reasons")
+        writer.array { writer in
+            for reason in reasons { writer.object { reason.write(to: &$0) } }
+        }
+    }
+}
+
+extension SyncFailed {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", ifPresent: partitionID?.text)
+        writer.member("command", command)
+        writer.member("command_id", commandID.text)
+        writer.member("reason", reason)
         writer.member("message", message)
     }
 }

@@ -1,5 +1,5 @@
 /// What an id names; gives ids of different things different types, and each its prefix on the wire (decisions §1).
-package protocol Identified {
+package protocol Identified: SendableMetatype {
     static var prefix: String { get }
 }
 

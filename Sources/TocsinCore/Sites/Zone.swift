@@ -86,9 +86,11 @@ package struct Zone: Hashable, Sendable {
     package var number: Int
     package var name: String
     package var type: ZoneType
-    /// What detects: contact, motion, glass, smoke, …
+    /// What detects: contact, motion, glass, smoke.
     package var kind: String?
-    /// The numbers of its partitions; empty means all. With several it is common: it guards while all of them are armed.
+    /// The numbers of its partitions; empty means all.
+    ///
+    /// With several it is common: it guards while all of them are armed.
     package var partitions: [Int]
     package var deviceID: DeviceID?
     /// The modes in which it guards; none leaves it to its type.

@@ -48,7 +48,7 @@ struct ArmingPropertyTests {
             for partition in site.configuration.partitions.reversed() {
                 state.partitions[partition.id] = PartitionState(since: site.configuration.site.createdAt)
             }
-            var machine = PartnerArming(configuration: site.configuration, state: state)
+            var machine = SiteMachine(configuration: site.configuration, state: state)
             for (index, step) in site.steps.enumerated() {
                 let again = SiteStep(step.input, at: step.at, on: machine)
                 if !again.happened(as: step) || again.after.state.snapshot != step.after.state.snapshot {
@@ -72,7 +72,7 @@ struct ArmingPropertyTests {
                         step: index
                     )
                 }
-                let restarted = PartnerArming(configuration: site.configuration, state: state)
+                let restarted = SiteMachine(configuration: site.configuration, state: state)
                 let again = SiteStep(step.input, at: step.at, on: restarted)
                 if !again.happened(as: step) || again.after.state != step.after.state {
                     throw Violation("after a restart it came out differently", site, step: index)

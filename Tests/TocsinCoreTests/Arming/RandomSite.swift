@@ -10,14 +10,14 @@ enum SiteInput {
 struct SiteStep {
     var at: Instant
     var input: SiteInput
-    var before: PartnerArming
-    var after: PartnerArming
+    var before: SiteMachine
+    var after: SiteMachine
     var deadlineEffects: [ArmingEffect]
     var effects: [ArmingEffect] = []
     /// None for a tick.
-    var answer: Result<[PartitionAnswer], PartnerArming.ReportRefusalError>?
+    var answer: Result<[PartitionAnswer], SiteMachine.ReportRefusalError>?
 
-    init(_ input: SiteInput, at: Instant, on machine: PartnerArming) {
+    init(_ input: SiteInput, at: Instant, on machine: SiteMachine) {
         self.at = at
         self.input = input
         before = machine
@@ -67,8 +67,12 @@ struct RandomSite {
         let partitions = (1...Int.random(in: 1...3, using: &generator)).map { number in
             Partition.sample(number: number, entry: generator.pick([0, 15, 30, 45]))
         }
-        configuration = SiteConfiguration(site: .sample(), partitions: partitions, zones: [.sample(number: 5, name: "Back Door")])
-        var machine = PartnerArming(configuration: configuration, state: SiteState())
+        configuration = SiteConfiguration(
+            site: .sample(),
+            partitions: partitions,
+            zones: [.sample(number: 5, name: "Back Door")]
+        )
+        var machine = SiteMachine(configuration: configuration, state: SiteState())
         var now = Instant(millisecondsSinceEpoch: 1_779_790_000_000)
         var sent: [ArmingReport] = []
         for _ in 0..<Int.random(in: 5...24, using: &generator) {
@@ -81,7 +85,7 @@ struct RandomSite {
         }
     }
 
-    var start: PartnerArming { PartnerArming(configuration: configuration, state: SiteState()) }
+    var start: SiteMachine { SiteMachine(configuration: configuration, state: SiteState()) }
 
     private static func next(after now: Instant, deadline: Instant?, _ generator: inout SeededGenerator) -> Instant {
         if let deadline, deadline > now, generator.chance(25) {

@@ -15,7 +15,7 @@ struct TableRunner {
     /// Plays every case from the beginning, each on a new site.
     func run() throws {
         for example in table.cases {
-            var machine = PartnerArming(configuration: configuration, state: SiteState())
+            var machine = SiteMachine(configuration: configuration, state: SiteState())
             for step in example.steps {
                 var next = machine
                 let actual = try play(step, on: &next)
@@ -44,16 +44,16 @@ struct TableRunner {
 
     // MARK: Inputs
 
-    private func play(_ step: Table.Step, on machine: inout PartnerArming) throws -> [Table.Phrase] {
+    private func play(_ step: Table.Step, on machine: inout SiteMachine) throws -> [Table.Phrase] {
         guard let verb = step.input.words.first else { throw table.mistake(step.input.line, "the input is missing") }
         if verb == "tick" {
-            let phrases = machine.deadlinesReached(by: step.at).map { self.phrase($0) }
+            let phrases = machine.deadlinesReached(by: step.at).compactMap { self.phrase($0) }
             return phrases.isEmpty ? [Table.Phrase(line: 0, words: ["nothing"])] : phrases
         }
         if verb == "look" { return configuration.partitions.compactMap { look($0, machine) } }
         let outcome = machine.report(try report(step), receivedAt: step.at)
-        let before = outcome.deadlineEffects.map { self.phrase($0) }
-        let after = outcome.effects.map { self.phrase($0) }
+        let before = outcome.deadlineEffects.compactMap { self.phrase($0) }
+        let after = outcome.effects.compactMap { self.phrase($0) }
         switch outcome.answer {
         case .success(let answers): return before + answers.map { self.phrase($0) } + after
         case .failure(let error): return before + [phrase(error.refusal)] + after
@@ -145,8 +145,10 @@ struct TableRunner {
         }
     }
 
-    private func phrase(_ effect: ArmingEffect) -> Table.Phrase {
+    /// What an effect says; changes say for the history what their event says to the world.
+    private func phrase(_ effect: ArmingEffect) -> Table.Phrase? {
         switch effect {
+        case .change, .alarmPriority: return nil
         case .mark(let mark): return Table.Phrase(line: 0, words: ["scorecard", mark.rawValue])
         case .note(let partition, let action, let explanation):
             return Table.Phrase(
@@ -176,7 +178,7 @@ struct TableRunner {
         }
     }
 
-    private func look(_ partition: Partition, _ machine: PartnerArming) -> Table.Phrase? {
+    private func look(_ partition: Partition, _ machine: SiteMachine) -> Table.Phrase? {
         guard let state = machine.state.partitions[partition.id] else { return nil }
         return Table.Phrase(
             line: 0,
@@ -211,7 +213,8 @@ extension EventBody {
             id: EventID(stored: "evt_1"),
             sequence: 1,
             createdAt: Instant(secondsSinceEpoch: 0),
-            newAlarms: [AlarmNumber(1)]
+            newAlarms: [AlarmNumber(1)],
+            incidentAlarms: [IncidentID(1): AlarmNumber(1)]
         )
         guard let json = try? JSONParser.parse(encoded(at: place)) else { return [("body", "unreadable")] }
         return facts(of: json["data"] ?? json, "")

@@ -1,26 +1,17 @@
-/// The arming machine of a partner-triggered site (decisions §4 and §14).
+/// A partner's reports (decisions §4 and §14).
 ///
-/// The partner's panel is the authority: this machine keeps its reports in order, refuses what cannot have happened,
-/// and guards what was announced. It knows no clock: every input brings the time.
-package struct PartnerArming: Sendable {
+/// The partner's panel is the authority: the machine keeps its reports in order, refuses what cannot have happened, and
+/// guards what was announced.
+package enum PartnerReports {
     /// A countdown whose length the partner did not tell (design, arming: T42).
     package static let unstatedDelay: Duration = .seconds(255)
     /// How long after an announced exit delay its outcome may take (decisions §4).
     package static let outcomeGrace: Duration = .seconds(5)
     /// Within what time a change must be told (the arming document's contract).
     package static let contractLatency: Duration = .seconds(5)
+}
 
-    package let configuration: SiteConfiguration
-    package private(set) var state: SiteState
-
-    package init(configuration: SiteConfiguration, state: SiteState) {
-        self.configuration = configuration
-        self.state = state
-        for partition in configuration.partitions where self.state.partitions[partition.id] == nil {
-            self.state.partitions[partition.id] = PartitionState(since: configuration.site.createdAt)
-        }
-    }
-
+extension SiteMachine {
     /// What a report came to.
     package struct ReportOutcome: Sendable {
         package var answer: Result<[PartitionAnswer], ReportRefusalError>
@@ -60,10 +51,28 @@ package struct PartnerArming: Sendable {
             changed.partitions[partition.id] = step.state
             answers.append(step.answer)
             effects += step.effects
+            if report.state == .disarmed, step.answer.applied {
+                changed = ended(partition, in: changed, by: report.attribution, at: receivedAt, &effects)
+            }
         }
         state = changed
         effects += marks(for: report, receivedAt: receivedAt, answers: answers).map(ArmingEffect.mark)
         return ReportOutcome(answer: .success(answers), deadlineEffects: deadlineEffects, effects: effects)
+    }
+
+    /// A panel's disarm ends what is open on its partition; the alarm itself stays with the operators.
+    private func ended(
+        _ partition: Partition,
+        in state: SiteState,
+        by: Attribution,
+        at now: Instant,
+        _ effects: inout [ArmingEffect]
+    ) -> SiteState {
+        guard state.partitions[partition.id]?.incidents.contains(where: { !$0.isSilent }) == true else { return state }
+        var step = PanelStep(site: configuration, timeZone: timeZone, now: now, cause: .report, state: state)
+        step.endIncidents(of: partition, by: by, isDuress: false)
+        effects += step.effects
+        return step.state
     }
 
     /// What a repetition of a known report is answered with: the state as it is, `duplicate` for each partition.
@@ -82,22 +91,6 @@ package struct PartnerArming: Sendable {
         }
     }
 
-    /// Lets every countdown and watchdog that ends at or before `now` run out, in the order of their deadlines.
-    package mutating func deadlinesReached(by now: Instant) -> [ArmingEffect] {
-        var effects: [ArmingEffect] = []
-        while let due = state.nextDeadline, due <= now {
-            for partition in configuration.partitions {
-                guard var current = state.partitions[partition.id], current.nextDeadline == due else { continue }
-                effects += current.deadlineReached(due, in: partition, of: configuration.site)
-                state.partitions[partition.id] = current
-            }
-            // A partition that is no longer configured must not keep the loop alive.
-            let known = Set(configuration.partitions.map(\.id))
-            state.partitions = state.partitions.filter { known.contains($0.key) }
-        }
-        return effects
-    }
-
     private func marks(
         for report: ArmingReport,
         receivedAt: Instant,
@@ -105,7 +98,7 @@ package struct PartnerArming: Sendable {
     ) -> [ScorecardMark] {
         if answers.allSatisfy({ $0.reason == .duplicate }) { return [] }
         var marks: [ScorecardMark] = []
-        if receivedAt - report.timestamp > Self.contractLatency { marks.append(.lateReport) }
+        if receivedAt - report.timestamp > PartnerReports.contractLatency { marks.append(.lateReport) }
         if report.timestamp > receivedAt { marks.append(.clockAhead) }
         if let delay = report.delaySeconds {
             let applied = Set(answers.filter(\.applied).map(\.partitionID))
@@ -137,84 +130,5 @@ extension Partition {
         case .entryDelay: entryDelaySeconds == delay
         case .disarmed, .armedAway, .armedStay, .armedNight, .armedCustom, .armFailure: true
         }
-    }
-}
-
-extension PartitionState {
-    /// Ends what ends at `due`: the alarm countdown, or the wait for an outcome.
-    fileprivate mutating func deadlineReached(
-        _ due: Instant,
-        in partition: Partition,
-        of site: Site
-    ) -> [ArmingEffect] {
-        if countdown?.deadline == due { return countdownEnded(due, in: partition, of: site) }
-        overdueAt = nil
-        let message = "\(partition.name) is arming since \(since.rfc3339Seconds) and its outcome was never reported"
-        return [
-            .event(
-                partition: partition.id,
-                .syncOverdue(
-                    SyncOverdue(
-                        siteID: site.id,
-                        partitionID: partition.id,
-                        state: phase.wireState,
-                        since: since,
-                        message: message
-                    )
-                )
-            ),
-            .mark(.overdue),
-            .note(partition: partition.id, action: "sync.overdue", explanation: message),
-        ]
-    }
-
-    private mutating func countdownEnded(_ due: Instant, in partition: Partition, of site: Site) -> [ArmingEffect] {
-        let location = countdown?.zoneName
-        countdown = nil
-        var effects: [ArmingEffect] = []
-        if !inAlarm {
-            inAlarm = true
-            let draft = AlarmDraft(
-                partitionID: partition.id,
-                alarmClass: .intrusion,
-                priority: .high,
-                trigger: "entry-delay-expired",
-                location: location
-            )
-            effects.append(.alarm(draft))
-            let created = AlarmCreated(
-                alarm: .new(0),
-                siteID: site.id,
-                priority: draft.priority,
-                trigger: draft.trigger,
-                location: location
-            )
-            effects.append(.event(partition: partition.id, .alarmCreated(created)))
-        }
-        effects.append(
-            .note(
-                partition: partition.id,
-                action: "arming.entry_expired",
-                explanation: "\(partition.name) was not disarmed within its entry delay"
-            )
-        )
-        if case .entry(let mode) = phase {
-            let previous = phase
-            phase = .armed(mode)
-            since = due
-            by = Attribution(source: .system)
-            version += 1
-            let change = ArmingStateChanged(
-                siteID: site.id,
-                partitionID: partition.id,
-                newState: phase.wireState,
-                previousState: previous.wireState,
-                timestamp: due,
-                triggeredBy: Source.system.rawValue,
-                source: .system
-            )
-            effects.append(.event(partition: partition.id, .armingStateChanged(change)))
-        }
-        return effects
     }
 }

@@ -1,0 +1,267 @@
+extension PanelStep {
+    /// What arming one partition comes to, once nothing stands against it.
+    private struct ArmingPlan {
+        var partition: Partition
+        var bypass: [ZoneID: BypassReason]
+        var isUnchanged: Bool
+    }
+
+    /// Arms every target or none (T01–T08); the reply tells whether anything had to be done.
+    mutating func arm(
+        _ request: ArmingCommand.ArmRequest,
+        _ targets: [Partition],
+        by: Attribution,
+        rights: CommandRights
+    ) -> Result<Bool, CommandRefusal> {
+        var plans: [ArmingPlan] = []
+        var failures: [(partition: Partition, reasons: [ArmFailureReason])] = []
+        let together = Set(targets.map(\.id))
+        for (number, reason) in unknownBypasses(request, targets) {
+            failures.append((targets[0], [reason]))
+            _ = number
+        }
+        for partition in targets {
+            switch plan(request, partition, together, rights) {
+            case .success(let plan): plans.append(plan)
+            case .failure(let refusal): failures.append((partition, refusal.reasons))
+            }
+        }
+        if !failures.isEmpty {
+            for failure in failures {
+                announceFailure(of: request.mode, failure.reasons, in: failure.partition, by: by)
+            }
+            return .failure(.armFailed(failures.flatMap(\.reasons)))
+        }
+        for plan in plans where !plan.isUnchanged { begin(request, plan, by: by) }
+        return .success(plans.allSatisfy(\.isUnchanged))
+    }
+
+    private func unknownBypasses(
+        _ request: ArmingCommand.ArmRequest,
+        _ targets: [Partition]
+    ) -> [(Int, ArmFailureReason)] {
+        request.bypassZones.compactMap { number in
+            let zone = site.zone(numbered: number)
+            let isOurs = zone.map { zone in targets.contains { zone.belongs(to: $0) } } ?? false
+            return isOurs ? nil : (number, .noSuchZone(number))
+        }
+    }
+
+    private struct Reasons: Error { var reasons: [ArmFailureReason] }
+
+    private func plan(
+        _ request: ArmingCommand.ArmRequest,
+        _ partition: Partition,
+        _ together: Set<PartitionID>,
+        _ rights: CommandRights
+    ) -> Result<ArmingPlan, Reasons> {
+        let current = self[partition]
+        var reasons = rights.reasonsAgainstArming(request, partition, from: current.phase)
+        if !partition.offers(request.mode) { reasons.append(.modeNotConfigured(request.mode, partition)) }
+        reasons += phaseReason(partition).map { [$0] } ?? []
+        let isUnchanged =
+            switch current.phase {
+            case .armed(let mode): mode == request.mode
+            case .arming(let target, _): target == request.mode && !current.isQuickExit
+            case .disarmed, .entry: false
+            }
+        if isUnchanged, reasons.isEmpty {
+            return .success(ArmingPlan(partition: partition, bypass: [:], isUnchanged: true))
+        }
+        let bypass = bypasses(request, partition, together, rights, &reasons)
+        if !reasons.isEmpty { return .failure(Reasons(reasons: reasons)) }
+        return .success(ArmingPlan(partition: partition, bypass: bypass, isUnchanged: false))
+    }
+
+    /// The zones that are left out: those asked for, and with `force_arm` those in the way (T04).
+    private func bypasses(
+        _ request: ArmingCommand.ArmRequest,
+        _ partition: Partition,
+        _ together: Set<PartitionID>,
+        _ rights: CommandRights,
+        _ reasons: inout [ArmFailureReason]
+    ) -> [ZoneID: BypassReason] {
+        var chosen: [ZoneID: BypassReason] = [:]
+        for zone in zones(of: partition) where request.bypassZones.contains(zone.number) {
+            if zone.mayBeBypassed, rights.mayBypass {
+                chosen[zone.id] = .manual
+            } else {
+                reasons.append(.bypassNotAllowed(zone))
+            }
+        }
+        let standing = self[partition].bypassed.keys
+        let blocking = blockers(
+            of: partition,
+            in: request.mode,
+            exits: exitSeconds(request, partition) > 0,
+            armedToo: together,
+            bypassed: Set(chosen.keys).union(standing)
+        )
+        for (zone, reason) in blocking {
+            if request.force, zone.forceArmable, zone.mayBeBypassed, rights.mayBypass {
+                chosen[zone.id] = .force
+            } else if !reasons.contains(where: { $0.zoneNumber == zone.number }) {
+                reasons.append(reason)
+            }
+        }
+        if let limit = partition.policy.bypassLimit, chosen.count > limit {
+            reasons.append(.bypassLimit(limit, partition))
+        }
+        return chosen
+    }
+
+    private func exitSeconds(_ request: ArmingCommand.ArmRequest, _ partition: Partition) -> Int {
+        request.instant ? 0 : partition.exitDelaySeconds.seconds(for: request.mode)
+    }
+
+    /// Starts the exit delay, or arms at once (T01, T02, T06, T08).
+    private mutating func begin(_ request: ArmingCommand.ArmRequest, _ plan: ArmingPlan, by: Attribution) {
+        let partition = plan.partition
+        let before = self[partition]
+        let base = before.exit?.base ?? before.bypassed
+        self[partition].bypassed = base.merging(plan.bypass) { _, new in new }
+        self[partition].hasNoEntryDelay = request.noEntryDelay
+        for zone in zones(of: partition) {
+            guard let reason = plan.bypass[zone.id] else { continue }
+            note(partition, "zone.bypassed", "\(zone.place) is bypassed (\(reason.rawValue)) by \(by.words)")
+        }
+        let seconds = exitSeconds(request, partition)
+        if seconds == 0 {
+            self[partition].exit = nil
+            finishArming(
+                partition,
+                request.mode,
+                by: by,
+                "\(partition.name) was armed by \(by.words), without exit delay"
+            )
+            return
+        }
+        self[partition].exit = ExitDelay(startedAt: now, seconds: seconds, base: base, by: by)
+        let phase = Phase.arming(target: request.mode, from: before.phase.guardingMode)
+        let words = "\(by.words) arms \(partition.name) in \(request.mode.wireName): \(seconds) s to leave"
+        if before.phase.wireState == phase.wireState {
+            // Another mode while arming (T06): the phase on the wire stays, its deadline is new.
+            self[partition].phase = phase
+            self[partition].by = by
+            self[partition].version += 1
+            note(partition, "arming.restarted", words)
+        } else {
+            enter(phase, in: partition, by: by, words)
+        }
+    }
+
+    /// The partition is armed from now on.
+    mutating func finishArming(_ partition: Partition, _ mode: ArmingMode, by: Attribution, _ words: String) {
+        self[partition].exit = nil
+        enter(.armed(mode), in: partition, by: by, words)
+    }
+}
+
+extension PartitionState {
+    var isQuickExit: Bool { exit?.isQuick ?? false }
+}
+
+extension Partition {
+    /// Whether it can be armed so: the fixed modes always, a custom one without a name or with one of its own.
+    package func offers(_ mode: ArmingMode) -> Bool {
+        switch mode {
+        case .away, .stay, .night, .custom(name: nil): true
+        case .custom(let name?): policy.customModes.contains(name)
+        }
+    }
+}
+
+/// What the caller of a command may do.
+struct CommandRights {
+    /// The person whose code it was; none for an admin, a schedule or a key.
+    var user: SiteUser?
+
+    var mayBypass: Bool { allows(.bypass) }
+
+    private func allows(_ action: UserAction) -> Bool { user?.actions?.contains(action) ?? true }
+
+    private func covers(_ partition: Partition) -> Bool { user?.partitions?.contains(partition.number) ?? true }
+
+    func reasonsAgainstArming(
+        _ request: ArmingCommand.ArmRequest,
+        _ partition: Partition,
+        from phase: Phase
+    ) -> [ArmFailureReason] {
+        var reasons: [ArmFailureReason] = []
+        if !covers(partition) { reasons.append(.elsewhere(partition)) }
+        if !partition.policy.commonAreaOf.isEmpty { reasons.append(.common(partition)) }
+        if !allows(.arm) {
+            reasons.append(.notPermitted("not_permitted_action", "This code does not arm", remedy: "Use another code"))
+        }
+        if let modes = user?.modes, !modes.contains(ModeName(request.mode)) {
+            reasons.append(
+                .notPermitted(
+                    "not_permitted_mode",
+                    "This code does not arm \(request.mode.wireName)",
+                    remedy: "Use another mode or another code"
+                )
+            )
+        }
+        if let armed = phase.guardingMode, armed != request.mode {
+            reasons += reasonsAgainstChange(armed, request.mode)
+        }
+        return reasons
+    }
+
+    /// From one armed mode to another (T08): a right of its own, and to a lesser mode only with a code.
+    private func reasonsAgainstChange(_ armed: ArmingMode, _ wanted: ArmingMode) -> [ArmFailureReason] {
+        if !allows(.modeChange) {
+            return [.notPermitted("not_permitted_action", "This code does not change modes", remedy: "Disarm first")]
+        }
+        if user == nil, wanted.strength < armed.strength {
+            return [
+                .notPermitted(
+                    "not_permitted_mode",
+                    "Going from \(armed.wireName) to \(wanted.wireName) needs a user code",
+                    remedy: "Give the code of a user"
+                )
+            ]
+        }
+        return []
+    }
+
+    func reasonsAgainstDisarming(_ partition: Partition) -> [ArmFailureReason] {
+        var reasons: [ArmFailureReason] = []
+        if !covers(partition) { reasons.append(.elsewhere(partition)) }
+        if !allows(.disarm) {
+            reasons.append(
+                .notPermitted("not_permitted_action", "This code does not disarm", remedy: "Use another code")
+            )
+        }
+        return reasons
+    }
+}
+
+extension ArmFailureReason {
+    fileprivate static func elsewhere(_ partition: Partition) -> Self {
+        .notPermitted(
+            "not_permitted_partition",
+            "This code does not work on \(partition.name)",
+            remedy: "Use it on its own partitions, or another code"
+        )
+    }
+
+    fileprivate static func common(_ partition: Partition) -> Self {
+        .notPermitted(
+            "not_permitted_partition",
+            "\(partition.name) is a common area: it is armed with the last of its partitions",
+            remedy: "Arm the partitions that it belongs to"
+        )
+    }
+}
+
+extension ArmingMode {
+    /// Which of two modes guards more.
+    fileprivate var strength: Int {
+        switch self {
+        case .away: 2
+        case .custom: 1
+        case .stay, .night: 0
+        }
+    }
+}

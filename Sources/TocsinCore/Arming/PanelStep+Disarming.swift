@@ -1,0 +1,111 @@
+extension PanelStep {
+    /// Disarms every target (T16, T22, T26, T28).
+    ///
+    /// - Parameters:
+    ///   - targets: Partitions, without common areas.
+    ///   - by: Who.
+    ///   - rights: What they may.
+    ///   - isDuress: Under duress everything looks the same, but what is told outside goes on (I17).
+    /// - Returns: Whether there was nothing to do.
+    mutating func disarm(
+        _ targets: [Partition],
+        by: Attribution,
+        rights: CommandRights,
+        isDuress: Bool
+    ) -> Result<Bool, CommandRefusal> {
+        let reasons = targets.flatMap { rights.reasonsAgainstDisarming($0) }
+        if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
+        var isUnchanged = true
+        for partition in targets {
+            if self[partition].phase == .disarmed, self[partition].incidents.allSatisfy(\.isSilent) {
+                self[partition].alarmMemory = false
+                continue
+            }
+            isUnchanged = false
+            disarm(partition, by: by, isDuress: isDuress)
+        }
+        return .success(isUnchanged)
+    }
+
+    mutating func disarm(_ partition: Partition, by: Attribution, isDuress: Bool) {
+        let before = self[partition]
+        endIncidents(of: partition, by: by, isDuress: isDuress)
+        let isMemory = before.phase.guardingMode != nil && (before.inAlarm || before.alarmMemory)
+        self[partition].alarmMemory = isMemory
+        self[partition].exit = nil
+        self[partition].countdown = nil
+        self[partition].bypassed = [:]
+        self[partition].swingers = [:]
+        self[partition].crossPending = [:]
+        self[partition].hasNoEntryDelay = false
+        enter(.disarmed, in: partition, by: by, disarmWords(partition, before, by))
+        leaveSharedEntries(with: partition, by: by)
+    }
+
+    private func disarmWords(_ partition: Partition, _ before: PartitionState, _ by: Attribution) -> String {
+        let words = "\(partition.name) was disarmed by \(by.words)"
+        switch before.phase {
+        case .entry:
+            let left = before.countdown.map { max(0, ($0.deadline - now).milliseconds / 1000) } ?? 0
+            return "\(words), \(left) s before the end of the entry delay"
+        case .arming: return "\(words) while it was arming"
+        case .armed where before.inAlarm: return "\(words) during an alarm"
+        case .armed, .disarmed: return words
+        }
+    }
+
+    /// A countdown that a common zone began ends with the disarm of any of the zone's partitions.
+    private mutating func leaveSharedEntries(with partition: Partition, by: Attribution) {
+        for other in site.partitions where other.id != partition.id {
+            guard case .entry(let mode) = self[other].phase, let countdown = self[other].countdown else { continue }
+            let shared = countdown.zones.compactMap { site.zone($0) }
+            guard !shared.isEmpty, shared.allSatisfy({ $0.belongs(to: partition) }) else { continue }
+            self[other].countdown = nil
+            enter(
+                .armed(mode),
+                in: other,
+                by: by,
+                "\(other.name) stays armed: \(by.words) came in through a common area and disarmed \(partition.name)",
+                isWayBack: true
+            )
+        }
+    }
+
+    /// Ends the bell, leaves the incident (`silence`).
+    mutating func silence(_ targets: [Partition], by: Attribution) -> Result<Bool, CommandRefusal> {
+        var isUnchanged = true
+        for partition in targets where self[partition].inAlarm {
+            isUnchanged = false
+            endBell(of: partition) { _ in true }
+            note(partition, "alarm.silenced", "The alarm of \(partition.name) was silenced by \(by.words)")
+        }
+        return .success(isUnchanged)
+    }
+
+    /// A common area is armed exactly while all of its partitions are (I18): follows after every input.
+    mutating func settleCommonAreas() {
+        for area in site.partitions where !area.policy.commonAreaOf.isEmpty {
+            let dependents = dependents(of: area)
+            if dependents.isEmpty { continue }
+            let isArmed = self[area].phase.guardingMode != nil
+            let shouldBeArmed = dependents.allSatisfy { self[$0].phase.guardingMode != nil }
+            if isArmed == shouldBeArmed { continue }
+            let latest = dependents.max { self[$0].since < self[$1].since }
+            let by = latest.flatMap { self[$0].by } ?? Attribution(source: .system)
+            if shouldBeArmed {
+                armArea(area, by: by)
+            } else {
+                disarm(area, by: by, isDuress: false)
+            }
+        }
+    }
+
+    private mutating func armArea(_ area: Partition, by: Attribution) {
+        let open = blockers(of: area, in: .away, exits: false, armedToo: [area.id], bypassed: [])
+        for (zone, _) in open {
+            self[area].bypassed[zone.id] = .auto
+            note(area, "zone.bypassed", "\(zone.place) was not closed when the common area was armed: bypassed (auto)")
+        }
+        finishArming(area, .away, by: by, "\(area.name) was armed with the last of its partitions")
+    }
+}

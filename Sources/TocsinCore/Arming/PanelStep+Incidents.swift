@@ -1,0 +1,287 @@
+extension PanelStep {
+    /// What tripped, and how.
+    struct Trip {
+        var alarmClass: AlarmClass
+        var zone: Zone?
+        var trigger: String
+        var location: String?
+        var isSilent = false
+        var isLate = false
+        /// Whether the abort window may hold it back (T25).
+        var canAbort = false
+    }
+
+    /// Opens an incident, or appends to the one of its class that is open (T25, T27, T29, T30).
+    mutating func trip(_ trip: Trip, in partition: Partition) {
+        let open = self[partition].incidents.firstIndex {
+            $0.alarmClass == trip.alarmClass && $0.isSilent == trip.isSilent
+        }
+        if let open {
+            append(trip, to: open, in: partition)
+        } else {
+            self.open(trip, in: partition)
+        }
+    }
+
+    private mutating func open(_ trip: Trip, in partition: Partition) {
+        var incident = Incident(
+            id: IncidentID(state.nextIncident),
+            alarmClass: trip.alarmClass,
+            zones: trip.zone.map { [$0.id] } ?? [],
+            openedAt: now,
+            trigger: trip.trigger,
+            location: trip.location,
+            priority: trip.alarmClass.priority,
+            isSilent: trip.isSilent,
+            isLate: trip.isLate
+        )
+        state.nextIncident += 1
+        ring(&incident, partition)
+        if trip.isLate, self[partition].phase.guardingMode == nil {
+            // History by now: the operators hear of it, the premises need no siren.
+            incident.isAnnounced = false
+            incident.bellUntil = nil
+        }
+        let window = site.site.complianceProfile.abortWindow(of: partition.policy)
+        let place = trip.location ?? partition.name
+        if trip.canAbort, window > 0, !trip.isSilent {
+            incident.abortUntil = now + .seconds(window)
+            self[partition].incidents.append(incident)
+            touch(partition)
+            note(
+                partition,
+                "alarm.pending",
+                "\(place) tripped (\(trip.trigger)): reported in \(window) s unless disarmed"
+            )
+            return
+        }
+        self[partition].incidents.append(incident)
+        if !trip.isSilent { touch(partition) }
+        report(self[partition].incidents.count - 1, in: partition)
+    }
+
+    private mutating func append(_ trip: Trip, to index: Int, in partition: Partition) {
+        var incident = self[partition].incidents[index]
+        let isNew = trip.zone.map { !incident.zones.contains($0.id) } ?? false
+        if let zone = trip.zone, isNew { incident.zones.append(zone.id) }
+        if !incident.isAnnounced, !incident.isSilent { touch(partition) }
+        ring(&incident, partition)
+        if let zone = trip.zone, isNew { verify(&incident, with: zone, in: partition) }
+        self[partition].incidents[index] = incident
+        if incident.abortUntil != nil {
+            // A second detector, or one that may not wait, ends the wait (T27).
+            if isNew || !trip.canAbort { report(index, in: partition) }
+        } else if let zone = trip.zone {
+            tell(zone, index, in: partition)
+        }
+    }
+
+    /// What the premises see of a partition has changed, though not its phase.
+    ///
+    /// A partner counts by the phases that it reports, and sees no more of us.
+    private mutating func touch(_ partition: Partition) {
+        if site.site.armingModel == .platformTriggered { self[partition].version += 1 }
+    }
+
+    private func ring(_ incident: inout Incident, _ partition: Partition) {
+        guard !incident.isSilent else { return }
+        incident.isAnnounced = true
+        let hasBell = site.site.armingModel == .platformTriggered && partition.policy.bellSeconds > 0
+        incident.bellUntil = hasBell ? now + .seconds(partition.policy.bellSeconds) : nil
+    }
+
+    /// Two independent detectors within the window verify it (T30).
+    private mutating func verify(_ incident: inout Incident, with zone: Zone, in partition: Partition) {
+        guard !incident.isVerified, incident.alarmClass == .intrusion, !zone.exterior,
+            now - incident.openedAt <= .seconds(partition.policy.crossZoneSeconds),
+            incident.zones.contains(where: { $0 != zone.id && site.zone($0)?.exterior == false })
+        else { return }
+        incident.isVerified = true
+        note(partition, "alarm.verified", "\(zone.place) confirms the alarm of \(incident.location ?? partition.name)")
+    }
+
+    /// Tells the outside world: from now on there is an alarm (T27).
+    mutating func report(_ index: Int, in partition: Partition) {
+        var incident = self[partition].incidents[index]
+        incident.abortUntil = nil
+        incident.reportedAt = now
+        incident.toldAt = now
+        self[partition].incidents[index] = incident
+        effects.append(
+            .alarm(
+                AlarmDraft(
+                    partitionID: partition.id,
+                    alarmClass: incident.alarmClass,
+                    priority: incident.priority,
+                    trigger: incident.trigger,
+                    location: incident.location,
+                    incident: incident.id
+                )
+            )
+        )
+        let device = incident.zones.first.flatMap { site.zone($0)?.deviceID }
+        emit(
+            .alarmCreated(
+                AlarmCreated(
+                    alarm: .new(0),
+                    siteID: site.site.id,
+                    deviceID: device,
+                    priority: incident.priority,
+                    trigger: incident.trigger,
+                    location: incident.location,
+                    isLate: incident.isLate,
+                    lateByMilliseconds: lateness > Signal.lateness ? lateness.milliseconds : nil
+                )
+            ),
+            partition
+        )
+        let place = incident.location ?? partition.name
+        note(
+            partition,
+            incident.isSilent ? "alarm.silent" : "alarm.created",
+            "\(partition.name): alarm (\(incident.alarmClass.rawValue), \(incident.trigger)) at \(place)"
+        )
+    }
+
+    /// Further trips are told at once, and then at most every 30 s together (T29).
+    private mutating func tell(_ zone: Zone, _ index: Int, in partition: Partition) {
+        var incident = self[partition].incidents[index]
+        if !incident.untold.contains(zone.id) { incident.untold.append(zone.id) }
+        self[partition].incidents[index] = incident
+        let isFirst = incident.toldAt == incident.reportedAt
+        if isFirst || incident.toldAt.map({ now - $0 >= Incident.activityInterval }) ?? true {
+            tellActivity(index, in: partition)
+        }
+    }
+
+    mutating func tellActivity(_ index: Int, in partition: Partition) {
+        let incident = self[partition].incidents[index]
+        let zones = incident.untold.compactMap { site.zone($0) }
+        self[partition].incidents[index].untold = []
+        // One later than the report even in its own millisecond, so that the first further trip is told once.
+        self[partition].incidents[index].toldAt = max(now, (incident.reportedAt ?? now) + .milliseconds(1))
+        if zones.isEmpty { return }
+        emit(
+            .alarmActivity(
+                AlarmActivity(
+                    alarm: .incident(incident.id),
+                    siteID: site.site.id,
+                    partitionID: partition.id,
+                    zones: zones.map { AlarmActivity.Zone(number: $0.number, name: $0.name) },
+                    isVerified: incident.isVerified
+                )
+            ),
+            partition
+        )
+    }
+
+    // MARK: Ends
+
+    /// What a disarm does to what is open: aborts, cancels, or ends it (T26, T28).
+    mutating func endIncidents(of partition: Partition, by: Attribution, isDuress: Bool) {
+        for incident in self[partition].incidents where !incident.isSilent {
+            guard let index = self[partition].incidents.firstIndex(where: { $0.id == incident.id }) else { continue }
+            if incident.alarmClass.outlivesDisarm,
+                incident.zones.contains(where: { state.zones[$0]?.condition == .open })
+            {
+                // Fire does not go out by a code: silenced, and over when its zones have restored.
+                self[partition].incidents[index].isAnnounced = false
+                self[partition].incidents[index].bellUntil = nil
+                continue
+            }
+            if isDuress, incident.abortUntil != nil { report(index, in: partition) }
+            self[partition].incidents.removeAll { $0.id == incident.id }
+            end(incident, of: partition, by: by, isDuress: isDuress)
+        }
+    }
+
+    private mutating func end(_ incident: Incident, of partition: Partition, by: Attribution, isDuress: Bool) {
+        let place = incident.location ?? partition.name
+        guard let reportedAt = incident.reportedAt else {
+            note(partition, "alarm.aborted", "The alarm of \(place) was aborted by \(by.words) before it was reported")
+            return
+        }
+        let seconds = (now - reportedAt).milliseconds / 1000
+        if now <= reportedAt + .seconds(partition.policy.cancelWindowSeconds) {
+            note(
+                partition,
+                "alarm.cancelled",
+                "The alarm of \(place) was cancelled: disarmed by \(by.words) after \(seconds) s"
+            )
+            if !isDuress { cancel(incident, seconds, in: partition, by: by) }
+        } else {
+            note(
+                partition,
+                "alarm.opened_after",
+                "\(partition.name) was opened by \(by.words) \(seconds) s after its alarm"
+            )
+        }
+    }
+
+    /// A cancelled alarm stays for the operators, with the lowest priority (T28).
+    private mutating func cancel(_ incident: Incident, _ seconds: Int64, in partition: Partition, by: Attribution) {
+        effects.append(.alarmPriority(incident.id, .low))
+        emit(
+            .alarmAnnotated(
+                AlarmAnnotated(
+                    alarm: .incident(incident.id),
+                    siteID: site.site.id,
+                    source: "panel",
+                    verdict: "cancelled",
+                    notes: "disarmed by \(by.words) after \(seconds) s"
+                )
+            ),
+            partition
+        )
+    }
+
+    /// The siren stops; the partition stays as it is, and the memory tells (T31).
+    mutating func endBell(of partition: Partition, where ends: (Incident) -> Bool) {
+        for index in self[partition].incidents.indices where self[partition].incidents[index].isAnnounced {
+            guard ends(self[partition].incidents[index]) else { continue }
+            self[partition].incidents[index].isAnnounced = false
+            self[partition].incidents[index].bellUntil = nil
+            self[partition].alarmMemory = true
+            touch(partition)
+        }
+    }
+}
+
+extension AlarmClass {
+    /// How urgent an alarm of the class is (decisions §6).
+    package var priority: AlarmPriority {
+        switch self {
+        case .duress, .panic, .fire: .critical
+        case .intrusion, .medical: .high
+        case .tamper, .environment: .medium
+        }
+    }
+
+    /// Whether a disarm only silences it while its zones are open.
+    var outlivesDisarm: Bool {
+        switch self {
+        case .fire, .medical, .environment, .panic: true
+        case .intrusion, .tamper, .duress: false
+        }
+    }
+}
+
+extension Zone {
+    /// The `trigger` of its alarms (decisions §6).
+    package var trigger: String {
+        switch (type, kind) {
+        case (.h24PanicAudible, _), (.h24PanicSilent, _): "panic"
+        case (_, "contact"): "door-forced"
+        case (_, "glass"): "glass-break"
+        case (_, let kind?): kind
+        case (.h24Fire, nil): "fire"
+        case (.h24Medical, nil): "medical"
+        case (.h24Tamper, nil): "tamper"
+        case (.h24Environment, nil): "environment"
+        case (.exitEntry, nil), (.finalExit, nil), (.perimeter, nil): "door-forced"
+        case (.interiorFollower, nil), (.interiorInstant, nil), (.h24Burglary, nil), (.troubleOnly, nil),
+            (.keySwitch, nil), (.none, nil):
+            "motion"
+        }
+    }
+}

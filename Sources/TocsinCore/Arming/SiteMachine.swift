@@ -1,0 +1,189 @@
+/// The arming machine of a site: a partner's reports in order, and everything that Tocsin decides itself.
+///
+/// Pure: it knows no clock and draws nothing; every input brings the time. What follows from an input are effects, in
+/// order, for the shell to store and do.
+package struct SiteMachine: Sendable {
+    package let configuration: SiteConfiguration
+    package let timeZone: TimeZoneRules
+    package internal(set) var state: SiteState
+
+    package init(configuration: SiteConfiguration, state: SiteState, timeZone: TimeZoneRules = .utc) {
+        self.configuration = configuration
+        self.timeZone = timeZone
+        self.state = state
+        for partition in configuration.partitions where self.state.partitions[partition.id] == nil {
+            self.state.partitions[partition.id] = PartitionState(since: configuration.site.createdAt)
+        }
+    }
+
+    func step(at now: Instant, lateness: Duration = .zero, _ cause: PanelStep.Cause) -> PanelStep {
+        PanelStep(site: configuration, timeZone: timeZone, now: now, lateness: lateness, cause: cause, state: state)
+    }
+
+    // MARK: Deadlines
+
+    /// Lets everything that ends at or before `now` end, in the order of the deadlines (T45, I14).
+    package mutating func deadlinesReached(by now: Instant) -> [ArmingEffect] {
+        var effects: [ArmingEffect] = []
+        while let due = state.nextDeadline, due <= now {
+            var step = step(at: due, lateness: now - due, .deadline)
+            step.runDeadlines()
+            effects += step.effects
+            // What is no longer configured, or was not ended by its rule, must not keep the loop alive.
+            if step.state == state { step.state.forgetStrangers(to: configuration) }
+            if step.state == state { break }
+            state = step.state
+        }
+        return effects
+    }
+
+    // MARK: Commands
+
+    /// Carries out a command, or refuses it; what fell due before it arrived happens first (design, time).
+    package mutating func command(_ command: ArmingCommand, receivedAt: Instant) -> CommandOutcome {
+        let deadlineEffects = deadlinesReached(by: receivedAt)
+        let targets = targets(of: command.target)
+        var outcome = CommandOutcome(
+            answer: .failure(.unknownPartition(command.target)),
+            deadlineEffects: deadlineEffects,
+            effects: [],
+            by: command.by,
+            explanation: "The command names a partition that the site does not have"
+        )
+        if targets.isEmpty { return outcome }
+        let cause: PanelStep.Cause = command.by.source == .schedule ? .schedule : .command
+        var step = step(at: receivedAt, cause)
+        switch step.check(command.authority, for: targets) {
+        case .locked(let until, let duress):
+            outcome.answer = .failure(.codeLocked(until: until))
+            outcome.explanation = "The source is locked out after too many wrong codes"
+            if let duress { step.raiseDuress(by: duress, in: targets) }
+        case .invalid(let duress):
+            outcome.answer = .failure(.invalidCode)
+            outcome.explanation = "The code is missing, unknown or not good now"
+            if let duress { step.raiseDuress(by: duress, in: targets) }
+        case .trusted: step.carryOut(command, targets, by: command.by, rights: CommandRights(), &outcome)
+        case .holder(let user, let isDuress):
+            let by = Attribution(userID: user.id.text, name: user.name, source: command.by.source)
+            step.carryOut(command, targets, by: by, rights: CommandRights(user: user), isDuress: isDuress, &outcome)
+            if user.maximumUses != nil, case .success = outcome.answer { step.state.codeUses[user.id, default: 0] += 1 }
+            if isDuress { step.raiseDuress(by: user, in: targets) }
+        }
+        step.settleCommonAreas()
+        state = step.state
+        outcome.effects = step.effects
+        return outcome
+    }
+
+    /// The partitions that a command is about: all of them, but common areas follow by themselves.
+    private func targets(of target: PartitionTarget) -> [Partition] {
+        let named = configuration.partitions.filter { target.covers($0) }
+        return target == .all ? named.filter(\.policy.commonAreaOf.isEmpty) : named
+    }
+
+    // MARK: Signals
+
+    /// Takes what zones and devices report, in any order (decisions §6, §14).
+    ///
+    /// - Parameters:
+    ///   - signals: At most one request's.
+    ///   - known: Ids of signals that the ledger has seen on this site before.
+    ///   - receivedAt: When the request's last byte was read.
+    /// - Returns: One answer per signal, and what follows.
+    package mutating func signals(_ signals: [Signal], known: Set<String>, receivedAt: Instant) -> SignalOutcome {
+        let deadlineEffects = deadlinesReached(by: receivedAt)
+        var step = step(at: receivedAt, .signal)
+        let answers = step.take(signals, known: known)
+        step.settleCommonAreas()
+        state = step.state
+        return SignalOutcome(answers: answers, deadlineEffects: deadlineEffects, effects: step.effects)
+    }
+
+    /// The device of zones went offline past the debounce, or came back (T44).
+    package mutating func device(_ device: DeviceID, isOffline: Bool, at now: Instant) -> [ArmingEffect] {
+        var effects = deadlinesReached(by: now)
+        var step = step(at: now, .signal)
+        for zone in configuration.zones where zone.deviceID == device {
+            let before = step.condition(zone)
+            if isOffline, before != .unknown {
+                step.state.zones[zone.id, default: ZoneState()].condition = .unknown
+                step.wentUnknown(zone)
+            } else if !isOffline, before == .unknown {
+                step.state.zones[zone.id]?.condition = .closed
+            }
+        }
+        state = step.state
+        effects += step.effects
+        return effects
+    }
+
+    /// Operators resolved the alarm: the incident is over for the premises too, and the next trip opens another.
+    package mutating func incidentResolved(_ id: IncidentID) {
+        for partition in configuration.partitions {
+            state.partitions[partition.id]?.incidents.removeAll { $0.id == id }
+        }
+    }
+}
+
+extension PanelStep {
+    fileprivate mutating func carryOut(
+        _ command: ArmingCommand,
+        _ targets: [Partition],
+        by: Attribution,
+        rights: CommandRights,
+        isDuress: Bool = false,
+        _ outcome: inout CommandOutcome
+    ) {
+        let names = targets.map(\.name).joined(separator: ", ")
+        let result: Result<Bool, CommandRefusal>
+        switch command.action {
+        case .arm(let request):
+            result = arm(request, targets, by: by, rights: rights)
+            outcome.explanation = "\(by.words) armed \(names) in \(request.mode.wireName)"
+        case .disarm:
+            result = disarm(targets, by: by, rights: rights, isDuress: isDuress)
+            outcome.explanation = "\(by.words) disarmed \(names)"
+        case .skipExit:
+            result = skipExit(targets)
+            outcome.explanation = "\(by.words) ended the exit delay of \(names)"
+        case .quickExit:
+            result = quickExit(targets, by: by)
+            outcome.explanation = "\(by.words) leaves \(names) by a quick exit"
+        case .silence:
+            result = silence(targets, by: by)
+            outcome.explanation = "\(by.words) silenced \(names)"
+        }
+        outcome.by = by
+        switch result {
+        case .success(let isUnchanged):
+            outcome.answer = .success(
+                CommandReply(partitions: targets.map(\.id), isUnchanged: isUnchanged, pending: nil)
+            )
+            if isUnchanged { outcome.explanation += ": that was so already" }
+        case .failure(let refusal):
+            outcome.answer = .failure(refusal)
+            outcome.explanation = refusal.words(by)
+        }
+    }
+}
+
+extension CommandRefusal {
+    fileprivate func words(_ by: Attribution) -> String {
+        switch self {
+        case .armFailed(let reasons): "\(by.words): \(reasons.summary)"
+        case .notPermitted(let reasons): "\(by.words): \(reasons.map(\.message).joined(separator: "; "))"
+        case .impossible(let message): message
+        case .invalidCode, .codeLocked, .unknownPartition, .partnerUnreachable: "The command was refused"
+        }
+    }
+}
+
+extension SiteState {
+    /// Drops what belongs to nothing that is configured.
+    mutating func forgetStrangers(to configuration: SiteConfiguration) {
+        let partitionIDs = Set(configuration.partitions.map(\.id))
+        partitions = partitions.filter { partitionIDs.contains($0.key) }
+        let zoneIDs = Set(configuration.zones.map(\.id))
+        zones = zones.filter { zoneIDs.contains($0.key) }
+    }
+}
