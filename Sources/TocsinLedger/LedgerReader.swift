@@ -5,12 +5,12 @@ import TocsinCore
 /// Whatever belongs to a tenant is asked for within a ``Reach``: there is no lookup without it, so that no caller can
 /// be answered with another tenant's data by an omission.
 package protocol LedgerReader: TenantReader, SiteReader, AppReader, EndpointReader, EventReader, DeliveryReader,
-    AuditReader, HousekeepingReader
+    NoticeReader, AuditReader, HousekeepingReader
 {}
 
 /// Everything that can be changed outside the hot path; all reads see the transaction's own writes.
 package protocol LedgerTransaction: LedgerReader, TenantWriter, SiteWriter, AppWriter, EndpointWriter, EventWriter,
-    AuditWriter, HousekeepingWriter
+    NoticeWriter, AuditWriter, HousekeepingWriter
 {}
 
 // MARK: - Dealers, partners, admins
@@ -246,6 +246,22 @@ package protocol AuditReader {
 
 package protocol AuditWriter {
     func append(_ entry: AuditEntry) throws
+}
+
+// MARK: - Notices
+
+package protocol NoticeReader {
+    /// Notices that wait and are due to be tried by `instant`, earliest first, of all dealers: for whoever sends them.
+    func dueNotices(by instant: Instant, limit: Int) throws -> [Notice]
+    /// When the next notice is due.
+    func nextNoticeDue() throws -> Instant?
+    /// A site's notices, whatever became of them, oldest first.
+    func notices(of site: SiteID, within reach: Reach, limit: Int) throws -> [Notice]
+}
+
+package protocol NoticeWriter {
+    /// Records what became of an attempt; a notice whose person is gone takes no record.
+    func record(_ outcome: NoticeOutcome) throws
 }
 
 // MARK: - Housekeeping

@@ -179,6 +179,7 @@ struct DecisionWriter {
 
     private func insertRest(of decision: Decision) throws {
         for record in decision.idempotency { try record.store(database) }
+        for notice in decision.notices { try notice.store(for: decision, database) }
         if !decision.reportIDs.isEmpty {
             let insertion = try PreparedStatement(
                 database,

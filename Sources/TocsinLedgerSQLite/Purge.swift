@@ -7,6 +7,8 @@ enum Retention {
     static let events: Duration = .seconds(90 * 86_400)
     static let audit: Duration = .seconds(365 * 86_400)
     static let attempts: Duration = .seconds(30 * 86_400)
+    /// What was sent to whom is as good as an attempts log.
+    static let notices: Duration = attempts
     /// As long as the attempts that they sum up.
     static let settledDeliveries: Duration = attempts
 }
@@ -42,6 +44,7 @@ struct Purge {
             "client_assertion": try keyed("client_assertion", key: "client_id, id", time: "expires_at", before: now),
             "exceptional_delivery": try settledDeliveries(),
             "delivery_attempt": try log("delivery_attempt", before: now - Retention.attempts),
+            "notice": try settledNotices(),
             "audit": try log("audit", before: now - Retention.audit),
             "event": try events(),
         ]
@@ -66,6 +69,17 @@ struct Purge {
                     ORDER BY updated_at LIMIT ?)
             """,
             [now - Retention.settledDeliveries, limit]
+        )
+    }
+
+    private func settledNotices() throws -> Int {
+        try database.run(
+            """
+            DELETE FROM notice WHERE (id, person_id) IN
+                (SELECT id, person_id FROM notice WHERE next_attempt_at IS NULL AND created_at <= ?
+                    ORDER BY created_at LIMIT ?)
+            """,
+            [now - Retention.notices, limit]
         )
     }
 

@@ -184,6 +184,9 @@ import TocsinTestSupport
                 _ = try transaction.apps(within: reach, page: .init(after: "app_0"))
             }
             _ = try transaction.pendingDeadlines(after: (LedgerWorld.start, world.site.id), limit: 10)
+            _ = try transaction.dueNotices(by: LedgerWorld.start, limit: 10)
+            _ = try transaction.nextNoticeDue()
+            _ = try transaction.notices(of: world.site.id, within: .platform, limit: 10)
             _ = try transaction.purge(now: LedgerWorld.start, limit: 10)
         }
         #expect(plans.count > 40)

@@ -55,3 +55,112 @@ package struct IssuedNotice: Hashable, Sendable {
         self.draft = draft
     }
 }
+
+/// One message to one person, as the ledger keeps it.
+package struct Notice: Hashable, Sendable {
+    package enum State: String, Sendable {
+        /// Not sent yet, or to be tried again.
+        case waiting
+        case sent
+        /// Given up.
+        case failed
+    }
+
+    package var id: NoticeID
+    /// The site's user or contact.
+    package var personID: String
+    /// The person's e-mail address as it is now; none if it was taken out since.
+    package var address: String?
+    package var dealerID: DealerID
+    package var siteID: SiteID
+    package var kind: NoticeKind
+    package var subject: String
+    package var text: String
+    package var createdAt: Instant
+    package var state: State
+    /// How often it was tried.
+    package var attempts: Int
+    package var nextAttemptAt: Instant?
+    package var lastError: String?
+
+    package init(
+        id: NoticeID,
+        personID: String,
+        address: String?,
+        dealerID: DealerID,
+        siteID: SiteID,
+        kind: NoticeKind,
+        subject: String,
+        text: String,
+        createdAt: Instant,
+        state: State = .waiting,
+        attempts: Int = 0,
+        nextAttemptAt: Instant? = nil,
+        lastError: String? = nil
+    ) {
+        self.id = id
+        self.personID = personID
+        self.address = address
+        self.dealerID = dealerID
+        self.siteID = siteID
+        self.kind = kind
+        self.subject = subject
+        self.text = text
+        self.createdAt = createdAt
+        self.state = state
+        self.attempts = attempts
+        self.nextAttemptAt = nextAttemptAt
+        self.lastError = lastError
+    }
+
+    /// The same on every attempt, so that a message that was sent twice can be told.
+    package var messageID: String { "\(id.text).\(personID)" }
+
+    /// People of one site who are told; beyond it one failed arming would be a mass mailing.
+    package static let recipientsMaximum = 200
+    /// How long after a failed attempt the next one follows; after the last of these it is given up.
+    package static let retryDelays: [Duration] = [.seconds(60), .seconds(300), .seconds(1_800), .seconds(7_200)]
+    /// What is older, because the server was down, is not news any more and is not sent.
+    package static let lifetime: Duration = .seconds(86_400)
+}
+
+/// What became of one attempt to send a notice.
+package struct NoticeOutcome: Hashable, Sendable {
+    package var id: NoticeID
+    package var personID: String
+    package var state: Notice.State
+    package var attempts: Int
+    package var nextAttemptAt: Instant?
+    package var error: String?
+}
+
+extension Notice {
+    /// The attempt succeeded.
+    package var sent: NoticeOutcome { outcome(.sent, after: attempts + 1) }
+
+    /// The attempt failed at `now`: it is tried again, unless that is of no use or it was the last.
+    package func failed(_ error: String, isPermanent: Bool, at now: Instant) -> NoticeOutcome {
+        let isLast = attempts >= Self.retryDelays.count
+        if isPermanent || isLast { return outcome(.failed, after: attempts + 1, error: error) }
+        return outcome(.waiting, after: attempts + 1, due: now + Self.retryDelays[attempts], error: error)
+    }
+
+    /// It is given up without an attempt.
+    package func abandoned(_ error: String) -> NoticeOutcome { outcome(.failed, after: attempts, error: error) }
+
+    private func outcome(
+        _ state: State,
+        after attempts: Int,
+        due: Instant? = nil,
+        error: String? = nil
+    ) -> NoticeOutcome {
+        NoticeOutcome(
+            id: id,
+            personID: personID,
+            state: state,
+            attempts: attempts,
+            nextAttemptAt: due,
+            error: error
+        )
+    }
+}

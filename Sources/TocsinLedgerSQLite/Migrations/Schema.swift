@@ -8,6 +8,7 @@ enum Schema {
     private static let migrations: [(name: String, migrate: @Sendable (Database) throws -> Void)] = [
         ("0001 tables", Migration0001.migrate),
         ("0002 platform arming", Migration0002.migrate),
+        ("0003 notices", Migration0003.migrate),
     ]
 
     /// The version that this program reads and writes.

@@ -19,7 +19,7 @@ package struct LedgerCase: Sendable, CustomStringConvertible {
 package enum LedgerConformance {
     package static let all =
         commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
-        + deliveryCases + auditCases + housekeepingCases + purgeCases + platformCases + historyCases
+        + deliveryCases + noticeCases + auditCases + housekeepingCases + purgeCases + platformCases + historyCases
 }
 
 /// A promise that was not kept.
