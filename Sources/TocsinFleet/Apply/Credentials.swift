@@ -12,11 +12,6 @@ package enum Credentials {
         "tcs_client_" + randomness.bytes(12).hexadecimal
     }
 
-    /// The form that Standard Webhooks libraries take.
-    package static func endpointSecret(_ randomness: any Randomness) -> String {
-        "whsec_" + Data(randomness.bytes(32)).base64EncodedString()
-    }
-
     /// 43 letters, digits, `-` and `_`: base64url without padding.
     private static func token(_ randomness: any Randomness) -> String {
         Data(randomness.bytes(32)).base64EncodedString()

@@ -30,7 +30,7 @@ extension FleetReconciler {
         named title: String
     ) throws -> FleetResult.EndpointResult {
         let id = EndpointID(drawnBy: context)
-        let secret = Credentials.endpointSecret(context.randomness)
+        let secret = WebhookSecret.make(context.randomness)
         note(.create, "endpoint", "\(title) / \(wanted.url.value)")
         outcome.touchedEndpoints.insert(id)
         names.endpoints.insert(id)
@@ -47,7 +47,7 @@ extension FleetReconciler {
             retrySchedule: wanted.retrySchedule,
             createdAt: context.now
         )
-        let sealed = try context.vault.seal(Array(secret.utf8), context: "endpoint-secret/\(id)")
+        let sealed = try context.vault.seal(Array(secret.utf8), context: WebhookSecret.vaultContext(of: id))
         try writer.insert(
             endpoint,
             secret: EndpointSecret(endpointID: id, sealed: sealed, createdAt: context.now)
@@ -89,7 +89,10 @@ extension FleetReconciler {
     private func seal(_ headers: [String: String], of endpoint: EndpointID) throws -> [String: [UInt8]] {
         var sealed: [String: [UInt8]] = [:]
         for (name, value) in headers {
-            sealed[name] = try context.vault.seal(Array(value.utf8), context: "endpoint-header/\(endpoint)/\(name)")
+            sealed[name] = try context.vault.seal(
+                Array(value.utf8),
+                context: WebhookSecret.vaultContext(ofHeader: name, of: endpoint)
+            )
         }
         return sealed
     }
@@ -97,7 +100,8 @@ extension FleetReconciler {
     private func open(_ endpoint: Endpoint) throws -> [String: String] {
         var headers: [String: String] = [:]
         for (name, sealed) in endpoint.sealedHeaders {
-            let value = try context.vault.open(sealed, context: "endpoint-header/\(endpoint.id)/\(name)")
+            let place = WebhookSecret.vaultContext(ofHeader: name, of: endpoint.id)
+            let value = try context.vault.open(sealed, context: place)
             headers[name] = String(decoding: value, as: UTF8.self)
         }
         return headers
