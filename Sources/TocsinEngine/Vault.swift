@@ -66,6 +66,17 @@ package struct VaultError: Error, Sendable, CustomStringConvertible {
     package var description: String { reason }
 }
 
+extension [UInt8] {
+    /// Two lower-case digits a byte.
+    package var hexadecimal: String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        text.reserveCapacity(count * 2)
+        for byte in self { text += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
 /// Hashes of credentials with enough entropy of their own (keys, tokens): plain SHA-256 suffices.
 package func credentialHash(_ credential: String) -> String {
     SHA256.hash(data: Data(credential.utf8)).map { byte in

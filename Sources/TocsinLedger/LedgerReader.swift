@@ -31,6 +31,8 @@ package protocol TenantReader {
     func isLinked(_ dealer: DealerID, to partner: PartnerID) throws -> Bool
     func linkedPartners(of dealer: DealerID) throws -> [PartnerID]
     func linkedDealers(of partner: PartnerID) throws -> [DealerID]
+    /// In the order of their dates.
+    func holidays(of dealer: DealerID) throws -> [Holiday]
     func scorecard(of partner: PartnerID) throws -> [ScorecardMark: Int64]
 }
 
@@ -38,6 +40,8 @@ package protocol TenantWriter {
     /// Throws `duplicate` (subject `name`) for a name that is taken.
     func insert(_ dealer: Dealer) throws
     func update(_ dealer: Dealer) throws
+    /// Sets all of the dealer's holidays, which every platform-triggered site of the dealer takes over at once.
+    func setHolidays(_ holidays: [Holiday], of dealer: DealerID) throws
     /// Deletes the dealer with everything that is its own.
     func deleteDealer(_ id: DealerID) throws
     func insert(_ partner: Partner) throws

@@ -14,7 +14,7 @@ struct Verification {
 
     /// One sentence for each thing that is wrong; none for a sound ledger.
     func findings() throws -> [String] {
-        try integrity() + references() + sequences() + alarms() + cursors() + states()
+        try integrity() + references() + sequences() + alarms() + cursors() + states() + schedules()
     }
 
     private func integrity() throws -> [String] {
@@ -103,6 +103,17 @@ struct Verification {
             return true
         }
         return findings
+    }
+
+    private func schedules() throws -> [String] {
+        try database.all("SELECT \(Fixture.columns) FROM fixture WHERE kind = 'schedule'") { row -> String? in
+            do {
+                _ = try Schedule(try Fixture(row))
+                return nil
+            } catch let problem as ScheduleProblem {
+                return "the schedule \(row.text(0)) does not run: \(problem.field) \(problem.message)"
+            }
+        }.compactMap { $0 }
     }
 
     private func differences(

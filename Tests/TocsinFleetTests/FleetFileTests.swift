@@ -92,17 +92,6 @@ struct FleetFileTests {
         #expect(error?.message == "the fleet file has 5000 problems, of which the first 100 are told")
     }
 
-    @Test(arguments: ["4711", "0815", "90210", "13579246"]) func `a code that nobody tries first is taken`(
-        _ code: String
-    ) {
-        #expect(UserCode.isAcceptable(code))
-    }
-
-    @Test(arguments: ["", "123", "0000", "1234", "4321", "7890", "123456789", "12a4", "１２３５"])
-    func `a code that is short, long, weak or not digits is not taken`(_ code: String) {
-        #expect(!UserCode.isAcceptable(code))
-    }
-
     @Test func `YAML that is written is read back as it was`() throws {
         let value: JSON = [
             "plain": "Main Street 1", "colon": "a: b", "number": "4711", "word": "true", "empty": "",

@@ -161,8 +161,19 @@ package struct SiteConfiguration: Hashable, Sendable {
     package var users: [SiteUser]
     /// By the keyed hash of their code, so that a check is one probe however many users there are.
     package private(set) var codeHolders: [String: CodeHolder]
+    /// What arms and disarms by the clock; loaded for platform-triggered sites only.
+    package var schedules: [Schedule]
+    /// The dealer's, on which schedules rest; loaded where there are schedules.
+    package var holidays: Set<CivilDate>
 
-    package init(site: Site, partitions: [Partition], zones: [Zone] = [], users: [SiteUser] = []) {
+    package init(
+        site: Site,
+        partitions: [Partition],
+        zones: [Zone] = [],
+        users: [SiteUser] = [],
+        schedules: [Schedule] = [],
+        holidays: Set<CivilDate> = []
+    ) {
         self.site = site
         self.partitions = partitions.sorted { $0.number < $1.number }
         self.zones = zones.sorted { $0.number < $1.number }
@@ -173,6 +184,8 @@ package struct SiteConfiguration: Hashable, Sendable {
             if let hash = user.duressCodeHash { holders[hash] = CodeHolder(user: index, isDuress: true) }
         }
         codeHolders = holders
+        self.schedules = schedules
+        self.holidays = holidays
     }
 
     /// Whose a code is.

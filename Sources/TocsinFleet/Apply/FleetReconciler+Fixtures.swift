@@ -96,18 +96,26 @@ extension FleetReconciler {
 
     /// Codes are unique in a site, those of people that the file does not name included.
     private mutating func checkCodes(_ listed: [FleetFixture], against stored: [Fixture], of site: Site) {
-        var owners: [String: String] = [:]
-        let hashNames = ["code_hash", "duress_code_hash"]
+        let byName = Dictionary(listed.map { ($0.name, $0) }) { first, _ in first }
+        // Whether the holder's code is one for duress, by the code's hash.
+        var held: [String: Bool] = [:]
         for user in stored {
-            let wanted = listed.first { $0.name == user.name }
-            for (name, replacement) in zip(hashNames, [wanted?.code, wanted?.duressCode]) where replacement == nil {
-                if let hash = user.settings[name]?.string { owners[hash] = user.name }
-            }
+            let wanted = byName[user.name]
+            if wanted?.code == nil, let hash = user.settings["code_hash"]?.string { held[hash] = false }
+            if wanted?.duressCode == nil, let hash = user.settings["duress_code_hash"]?.string { held[hash] = true }
         }
         for user in listed {
-            for code in [user.code, user.duressCode].compactMap(\.self) {
-                let hash = UserCode.hash(code.value, site: site.id, vault: context.vault)
-                if owners.updateValue(user.name, forKey: hash) != nil { problems.add(code.place, UserCode.refusal) }
+            for (code, isDuress) in [(user.code, false), (user.duressCode, true)] {
+                guard let code else { continue }
+                let wanted = WantedCode(
+                    code.value,
+                    isDuress: isDuress,
+                    at: site.id,
+                    digits: site.complianceProfile.codeDigits,
+                    vault: context.vault
+                )
+                if !wanted.isAcceptable(among: { held[$0] }) { problems.add(code.place, UserCode.refusal) }
+                held[wanted.hash] = isDuress
             }
         }
     }

@@ -1,5 +1,6 @@
 import Foundation
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import Yams
 

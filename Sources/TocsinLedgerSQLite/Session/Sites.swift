@@ -146,6 +146,8 @@ struct SiteLoader {
     private let partitions: PreparedStatement
     private let zones: PreparedStatement
     private let users: PreparedStatement
+    private let schedules: PreparedStatement
+    private let holidays: PreparedStatement
 
     init(_ database: Database) throws {
         site = try PreparedStatement(database, "SELECT \(Site.columns), version, state FROM site WHERE id = ?")
@@ -157,6 +159,14 @@ struct SiteLoader {
         users = try PreparedStatement(
             database,
             "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'user'"
+        )
+        schedules = try PreparedStatement(
+            database,
+            "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'schedule' ORDER BY id"
+        )
+        holidays = try PreparedStatement(
+            database,
+            "SELECT holidays FROM dealer WHERE id = ? AND holidays IS NOT NULL"
         )
     }
 
@@ -183,18 +193,46 @@ struct SiteLoader {
             if let zone = Zone(try Fixture(row)) { guarding.append(zone) }
             return true
         }
-        var people: [SiteUser] = []
+        var configuration = SiteConfiguration(site: found, partitions: parts, zones: guarding)
         if withPeople, found.armingModel == .platformTriggered {
-            try users.forEach(id) { row in
-                if let user = SiteUser(try Fixture(row)) { people.append(user) }
-                return true
-            }
+            configuration = SiteConfiguration(
+                site: found,
+                partitions: parts,
+                zones: guarding,
+                users: try people(of: id),
+                schedules: try rules(of: id)
+            )
+            if !configuration.schedules.isEmpty { configuration.holidays = try restingDays(of: found.dealerID) }
         }
         return SiteRecord(
-            configuration: SiteConfiguration(site: found, partitions: parts, zones: guarding, users: people),
+            configuration: configuration,
             state: state,
             version: version
         )
+    }
+
+    private func people(of site: SiteID) throws -> [SiteUser] {
+        var people: [SiteUser] = []
+        try users.forEach(site) { row in
+            if let user = SiteUser(try Fixture(row)) { people.append(user) }
+            return true
+        }
+        return people
+    }
+
+    /// A rule that cannot be read is left out, so that the site goes on without it; `admin verify` tells of it.
+    private func rules(of site: SiteID) throws -> [Schedule] {
+        var rules: [Schedule] = []
+        try schedules.forEach(site) { row in
+            if let rule = try? Schedule(try Fixture(row)) { rules.append(rule) }
+            return true
+        }
+        return rules
+    }
+
+    private func restingDays(of dealer: DealerID) throws -> Set<CivilDate> {
+        let stored = try holidays.first(dealer) { try Holiday.stored($0.bytes(0), of: dealer.text) }
+        return Set((stored ?? []).map(\.date))
     }
 }
 

@@ -1,5 +1,6 @@
 import GRDB
 import TocsinCore
+import TocsinJSON
 import TocsinLedger
 
 extension SQLiteReading {
@@ -68,6 +69,13 @@ extension SQLiteReading {
         }
     }
 
+    func holidays(of dealer: DealerID) throws -> [Holiday] {
+        let stored = try database.first("SELECT holidays FROM dealer WHERE id = ?", [dealer]) { row in
+            try row.optional(0, row.bytes).map { try Holiday.stored($0, of: dealer.text) }
+        }
+        return (stored ?? nil) ?? []
+    }
+
     func scorecard(of partner: PartnerID) throws -> [ScorecardMark: Int64] {
         let marks: [(ScorecardMark, Int64)] = try database.all(
             "SELECT mark, count FROM scorecard WHERE partner_id = ?",
@@ -87,6 +95,15 @@ extension SQLiteTransaction {
 
     func update(_ dealer: Dealer) throws {
         try database.run("UPDATE dealer SET name = ? WHERE id = ?", [dealer.name, dealer.id])
+    }
+
+    func setHolidays(_ holidays: [Holiday], of dealer: DealerID) throws {
+        let sorted = holidays.sorted { ($0.date, $0.name) < ($1.date, $1.name) }
+        try database.run(
+            "UPDATE dealer SET holidays = ? WHERE id = ?",
+            [sorted.isEmpty ? nil as [UInt8]? : JSON.array(sorted.map(\.json)).bytes, dealer]
+        )
+        try raiseVersions(ofPlatformSitesOf: dealer)
     }
 
     func deleteDealer(_ id: DealerID) throws {
@@ -177,6 +194,17 @@ extension Dealer {
             condition.add("id IN (SELECT dealer_id FROM dealer_partner WHERE partner_id = ?)", id)
         }
         return condition
+    }
+}
+
+extension Holiday {
+    /// Reads a dealer's holidays as the ledger keeps them.
+    static func stored(_ bytes: [UInt8], of dealer: String) throws -> [Holiday] {
+        let holidays = try JSONParser.parse(bytes).array?.map { Holiday($0) }
+        guard let holidays, !holidays.contains(nil) else {
+            throw LedgerDamage(description: "the holidays of \(dealer) are none")
+        }
+        return holidays.compactMap { $0 }
     }
 }
 

@@ -7,14 +7,16 @@ import TocsinLedger
 enum PartitionOperations {
     static let all = [list, create, get, patch, delete]
 
-    static let schema = Schema.object([
-        .required("partition_id", .id(PartitionNoun.prefix)),
-        .required("site_id", .id(SiteNoun.prefix)),
-        .required("number", numbers),
-        .required("name", .name),
-        .required("exit_delay_seconds", exitDelays),
-        .required("entry_delay_seconds", seconds),
-    ]).named("Partition")
+    static let schema = Schema.object(
+        [
+            .required("partition_id", .id(PartitionNoun.prefix)),
+            .required("site_id", .id(SiteNoun.prefix)),
+            .required("number", numbers),
+            .required("name", .name),
+            .required("exit_delay_seconds", exitDelays),
+            .required("entry_delay_seconds", seconds),
+        ] + policy.map { .optional($0.name, $0.schema) }
+    ).named("Partition")
 
     static let createSchema = Schema.object([.required("number", numbers), .required("name", .name)] + delays)
         .named("NewPartition")
@@ -27,13 +29,66 @@ enum PartitionOperations {
         .optional("away", seconds), .optional("stay", seconds), .optional("night", seconds),
         .optional("custom", seconds),
     ]).named("ExitDelays")
-    private static let delays: [Schema.Property] = [
-        .optional("exit_delay_seconds", exitDelays), .optional("entry_delay_seconds", seconds),
+    private static let delays: [Schema.Property] =
+        [.optional("exit_delay_seconds", exitDelays), .optional("entry_delay_seconds", seconds)]
+        + policy.map { .optional($0.name, $0.schema.nullable) }
+
+    /// How the partition behaves where the machine leaves a choice; in a request null gives a member its default again.
+    private static let policy: [(name: String, schema: Schema)] = [
+        (
+            "exit_violation",
+            Schema.oneOf(PartitionPolicy.ExitViolation.self)
+                .described("What the opening of a zone off the exit route does to a running exit delay.")
+        ),
+        (
+            "exit_error",
+            Schema.oneOf(PartitionPolicy.ExitError.self)
+                .described("What an exit door that is open at the end of the exit delay does.")
+        ),
+        (
+            "exit_restart",
+            Schema.boolean.described("Whether a second opening of the exit door restarts the delay, once.")
+        ),
+        ("stay_if_unvacated", Schema.boolean.described("Whether away becomes stay when nobody left.")),
+        (
+            "offline_zone",
+            Schema.oneOf(PartitionPolicy.OfflineZone.self)
+                .described("What a zone does while armed when its device is offline.")
+        ),
+        ("bell_seconds", .integer(PartitionPolicy.bellRange)),
+        (
+            "abort_window_seconds",
+            Schema.integer(PartitionPolicy.abortWindowRange)
+                .described("How long an alarm waits for a disarm; left out: as the site's profile says.")
+        ),
+        ("cancel_window_seconds", .integer(PartitionPolicy.cancelWindowRange)),
+        ("cross_zone_seconds", .integer(PartitionPolicy.crossZoneRange)),
+        (
+            "bypass_limit",
+            Schema.integer(PartitionPolicy.bypassLimitRange)
+                .described("How many zones an arming may leave out; left out: any number.")
+        ),
+        (
+            "custom_modes",
+            .array(of: .string(PartitionPolicy.customModeLength), count: 0...PartitionPolicy.maximumCustomModes)
+        ),
+        (
+            "common_area_of",
+            Schema.array(of: numbers, count: 0...Partition.maximumPerSite)
+                .described("The numbers of the partitions whose common area this is: armed while all of them are.")
+        ),
+        ("opening_hours", .array(of: openingHours, count: 0...PartitionPolicy.maximumHours)),
     ]
+
+    private static let openingHours = Schema.object([
+        .optional("days", Schema.array(of: .oneOf(Weekday.self), count: 0...7).described("Left out: every day.")),
+        .required("open_from", .timeOfDay), .required("open_to", .timeOfDay), .required("close_from", .timeOfDay),
+        .required("close_to", .timeOfDay),
+    ]).named("OpeningHours")
 
     static func json(_ partition: Partition) -> JSON {
         let exit = partition.exitDelaySeconds
-        return [
+        var object: JSONObject = [
             "partition_id": .string(partition.id.text),
             "site_id": .string(partition.siteID.text),
             "number": JSON(partition.number),
@@ -44,17 +99,25 @@ enum PartitionOperations {
             ],
             "entry_delay_seconds": JSON(partition.entryDelaySeconds),
         ]
+        for member in partition.policy.described.members { object[member.name] = member.value }
+        return .object(object)
     }
 
     /// The partition that a create asks for.
-    static func draft(_ fields: Fields, of site: SiteID, _ call: Call) throws -> Partition {
+    static func draft(
+        _ fields: Fields,
+        of site: SiteID,
+        under profile: ComplianceProfile,
+        _ call: Call
+    ) throws -> Partition {
         var partition = Partition(
             id: call.newID(),
             siteID: site,
             number: try fields.integer("number"),
-            name: try fields.string("name")
+            name: try fields.string("name"),
+            exitDelaySeconds: profile.defaultExitDelays
         )
-        apply(fields, to: &partition)
+        try apply(fields, to: &partition)
         return partition
     }
 
@@ -95,12 +158,14 @@ enum PartitionOperations {
         errors: [.siteNotFound, .alreadyExists, .tooMany],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
-            let partition = try draft(call.body, of: id, call)
             return try await call.commit { transaction in
                 let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
                 guard record.configuration.partitions.count < Partition.maximumPerSite else {
                     throw APIError(.tooMany, "A site has at most \(Partition.maximumPerSite) partitions.")
                 }
+                let profile = record.configuration.site.complianceProfile
+                let partition = try draft(call.body, of: id, under: profile, call)
+                try ConfigurationChecks.check(partition, in: record)
                 try transaction.insert(partition, since: call.receivedAt)
                 let explanation = "The partition \(partition.name) was added."
                 return change(.created(json(partition)), "partition.create", partition, record, explanation)
@@ -141,7 +206,8 @@ enum PartitionOperations {
                 try call.checkVersion(record.version)
                 var partition = try partition(call, in: record)
                 partition.name = call.body.optionalString("name") ?? partition.name
-                apply(call.body, to: &partition)
+                try apply(call.body, to: &partition)
+                try ConfigurationChecks.check(partition, in: record)
                 try transaction.update(partition)
                 let explanation = "The partition \(partition.name) was changed."
                 return change(.ok(json(partition)), "partition.change", partition, record, explanation)
@@ -186,7 +252,12 @@ enum PartitionOperations {
         return partition
     }
 
-    private static func apply(_ fields: Fields, to partition: inout Partition) {
+    /// Takes over what the body names.
+    private static func apply(_ fields: Fields, to partition: inout Partition) throws {
+        for hours in fields.list("opening_hours") ?? [] {
+            try hours.checkTimes(["open_from", "open_to", "close_from", "close_to"])
+        }
+        partition.policy.take(fields.object)
         if let exit = fields.fields("exit_delay_seconds") {
             let before = partition.exitDelaySeconds
             partition.exitDelaySeconds = ExitDelays(

@@ -18,6 +18,7 @@ enum SiteOperations {
         .optional("address", address),
         .required("test_mode", .boolean),
         .required("arming_model", .oneOf(ArmingModel.self)),
+        .required("compliance_profile", profiles),
         .required("created_at", .time),
         .required("partitions", .array(of: PartitionOperations.schema, count: 0...Partition.maximumPerSite)),
         .required("version", .count),
@@ -26,6 +27,8 @@ enum SiteOperations {
     private static let externalID = Schema.string(1...255).described("The partner's own id, unique per partner.")
     private static let timezone = Schema.string(1...64)
         .described("An IANA time zone name.").example("America/Chicago")
+    private static let profiles = Schema.oneOf(ComplianceProfile.self)
+        .described("Bounds that its delays and windows are held to; modelled on the standard, not certified to it.")
     private static let address = Schema.string(0...500)
 
     static func json(_ record: SiteRecord) -> JSON {
@@ -38,6 +41,7 @@ enum SiteOperations {
         object["address"] = site.address.map(JSON.string)
         object["test_mode"] = .bool(site.testMode)
         object["arming_model"] = .string(site.armingModel.rawValue)
+        object["compliance_profile"] = .string(site.complianceProfile.rawValue)
         object["created_at"] = .string(site.createdAt.rfc3339Seconds)
         object["partitions"] = .array(record.configuration.partitions.map(PartitionOperations.json))
         object["version"] = .integer(record.version)
@@ -92,6 +96,7 @@ enum SiteOperations {
                 .required("timezone", timezone),
                 .optional("address", address),
                 .optional("test_mode", .boolean),
+                .optional("compliance_profile", profiles),
                 .optional(
                     "partitions",
                     .array(of: PartitionOperations.createSchema, count: 1...Partition.maximumPerSite)
@@ -134,6 +139,7 @@ enum SiteOperations {
                 .optional("address", address.nullable),
                 .optional("external_site_id", externalID.nullable),
                 .optional("test_mode", .boolean),
+                .optional("compliance_profile", profiles),
             ])
         ),
         replies: [.ok("The site as it is now.", schema)],
@@ -150,6 +156,12 @@ enum SiteOperations {
                 site.testMode = call.body.optionalBool("test_mode") ?? site.testMode
                 if call.body.has("address") { site.address = call.body.optionalString("address") }
                 if call.body.has("external_site_id") { site.externalID = call.body.optionalString("external_site_id") }
+                if let profile: ComplianceProfile = call.body.optionalValue("compliance_profile"),
+                    profile != site.complianceProfile
+                {
+                    try ConfigurationChecks.check(profile, on: before.configuration)
+                    site.complianceProfile = profile
+                }
                 try transaction.update(site)
                 let after = try found(transaction.siteRecord(id, within: reach))
                 let reply = Reply.ok(json(after)).tagged(version: after.version)
@@ -216,9 +228,8 @@ enum SiteOperations {
     private static func create(_ call: Call) async throws -> Reply {
         let timezone = try checked(timezone: try call.body.string("timezone"))
         let id: SiteID = call.newID()
-        let drafts = try call.body.list("partitions")?.map { try PartitionOperations.draft($0, of: id, call) }
-        let partitions = drafts ?? [Partition(id: call.newID(), siteID: id, number: 1, name: "Partition 1")]
-        try PartitionOperations.refuseRepeatedNumbers(partitions)
+        let profile: ComplianceProfile = call.body.optionalValue("compliance_profile") ?? .none
+        let partitions = try newPartitions(call, of: id, under: profile)
         let (name, isTest) = (try call.body.string("name"), call.body.optionalBool("test_mode") ?? false)
         return try await call.commit { transaction in
             let (dealer, partner) = try owners(call, transaction)
@@ -232,6 +243,7 @@ enum SiteOperations {
                 address: call.body.optionalString("address"),
                 testMode: isTest,
                 armingModel: partner?.armingModel ?? .platformTriggered,
+                complianceProfile: profile,
                 createdAt: call.receivedAt
             )
             try transaction.insert(site, partitions: partitions)
@@ -239,6 +251,28 @@ enum SiteOperations {
             let reply = Reply.created(json(record)).tagged(version: record.version)
             return change(reply, "site.create", site, "The site \(name) was created for the dealer \(dealer.name).")
         }
+    }
+
+    /// The partitions that the body names, or the one that a site has without a word.
+    private static func newPartitions(
+        _ call: Call,
+        of site: SiteID,
+        under profile: ComplianceProfile
+    ) throws -> [Partition] {
+        let drafts = try call.body.list("partitions")?.map {
+            try PartitionOperations.draft($0, of: site, under: profile, call)
+        }
+        let only = Partition(
+            id: call.newID(),
+            siteID: site,
+            number: 1,
+            name: "Partition 1",
+            exitDelaySeconds: profile.defaultExitDelays
+        )
+        let partitions = drafts ?? [only]
+        try PartitionOperations.refuseRepeatedNumbers(partitions)
+        try ConfigurationChecks.check(partitions, under: profile)
+        return partitions
     }
 
     /// Whose site it will be, and under which partnership (decisions §3).

@@ -33,6 +33,16 @@ enum ZoneOperations {
         ("delay_on_seconds", seconds),
         ("silent", .boolean),
         ("swinger_limit", swingerLimit),
+        ("swinger_exempt", .boolean),
+        ("bypassable", .boolean),
+        ("force_armable", Schema.boolean.described("Whether `force_arm` may leave it out while it is open.")),
+        ("entry_override", Schema.boolean.described("While an entry delay runs it belongs to the way in.")),
+        ("abort_window", Schema.boolean.described("Whether its alarms wait in the partition's abort window.")),
+        (
+            "cross_group",
+            Schema.string(1...40).described("Two zones of a group make an alarm, one alone only a trouble.")
+        ),
+        ("exterior", Schema.boolean.described("Outdoors: alarms, but verifies nothing.")),
     ]
 
     private static let settings = optionals.map { Schema.Property.optional($0.name, $0.schema) }
@@ -103,7 +113,7 @@ enum ZoneOperations {
             let (number, name) = (try call.body.integer("number"), try call.body.string("name"))
             return try await call.commit { transaction in
                 let record = try SiteOperations.found(transaction.siteRecord(site, within: reach))
-                if try transaction.fixtures(of: site, kind: .zone, within: reach).count >= maximumPerSite {
+                if try transaction.fixtureCount(of: site, kind: .zone) >= maximumPerSite {
                     throw APIError(.tooMany, "A site has at most \(maximumPerSite) zones.")
                 }
                 var zone = Fixture(
@@ -115,6 +125,7 @@ enum ZoneOperations {
                     settings: [:]
                 )
                 try apply(call.body, to: &zone, record, transaction)
+                try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
                 try transaction.insert(zone)
                 return change(.created(json(zone)), "zone.create", zone, record, "The zone \(name) was added.")
             }
@@ -153,6 +164,7 @@ enum ZoneOperations {
                 zone.number = call.body.optionalInteger("number") ?? zone.number
                 zone.name = call.body.optionalString("name") ?? zone.name
                 try apply(call.body, to: &zone, record, transaction)
+                try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
                 try transaction.update(zone)
                 return change(.ok(json(zone)), "zone.change", zone, record, "The zone \(zone.name) was changed.")
             }

@@ -7,6 +7,7 @@ extension LedgerConformance {
         LedgerCase("a profile and a partition's policy are kept", policiesRoundTrip),
         LedgerCase("people are loaded where their codes are checked", peopleAreLoaded),
         LedgerCase("a code has one holder in a site", codesAreUnique),
+        LedgerCase("holidays are set as a whole and reach the sites", holidaysReachSites),
         LedgerCase("a changed configuration makes a platform-triggered site due", changesMakeDue),
     ]
 
@@ -141,6 +142,37 @@ extension LedgerConformance {
         try await ledger.write { try $0.update(world.site) }
         try await ledger.write { try $0.update(world.partition) }
         try expectEqual(try await due(), [])
+    }
+
+    private static func holidaysReachSites(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let (shop, _) = try await world.addSite("Shop", ofPartner: false)
+        let rule = Fixture(
+            id: "sch_1",
+            siteID: shop.id,
+            kind: .schedule,
+            number: nil,
+            name: "Evening",
+            settings: ["partition": 1, "arm": "away", "at": "18:00"]
+        )
+        try await ledger.write { try $0.insert(rule) }
+        let before = try require(try await ledger.load([shop.id])[shop.id])
+        try expectEqual(before.configuration.schedules, [try Schedule(rule)])
+        try expectEqual(before.configuration.holidays, [])
+
+        let christmas = Holiday(date: try require(CivilDate(year: 2026, month: 12, day: 25)), name: "Christmas")
+        let newYear = Holiday(date: try require(CivilDate(year: 2026, month: 1, day: 1)), name: "New Year")
+        try await ledger.write { try $0.setHolidays([christmas, newYear], of: world.dealer.id) }
+        try expectEqual(try await ledger.read { try $0.holidays(of: world.dealer.id) }, [newYear, christmas])
+        let after = try require(try await ledger.load([shop.id])[shop.id])
+        try expectEqual(after.configuration.holidays, [christmas.date, newYear.date])
+        try expect(after.version > before.version, "holidays did not raise the version")
+        try expectEqual(try await ledger.load([world.site.id])[world.site.id]?.version, 1)
+
+        try await ledger.write { try $0.setHolidays([], of: world.dealer.id) }
+        try expectEqual(try await ledger.read { try $0.holidays(of: world.dealer.id) }, [])
+        try expectEqual(try await ledger.load([shop.id])[shop.id]?.configuration.holidays, [])
+        try expectEqual(try await ledger.read { try $0.verify() }, [])
     }
 
     // MARK: - History
