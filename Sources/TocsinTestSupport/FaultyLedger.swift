@@ -6,11 +6,15 @@ import TocsinLedger
 package final class FaultyLedger: Ledger {
     private let real: any Ledger
     private let faults = Mutex<[LedgerError]>([])
+    private let writeFaults = Mutex<[LedgerError]>([])
 
     package init(_ real: any Ledger) { self.real = real }
 
     /// Makes one commit more fail, behind those that were told before.
     package func failNextCommit(with error: LedgerError) { faults.withLock { $0.append(error) } }
+
+    /// Makes one `write` more fail, behind those that were told before.
+    package func failNextWrite(with error: LedgerError) { writeFaults.withLock { $0.append(error) } }
 
     package func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
         let fault = faults.withLock { $0.isEmpty ? nil : $0.removeFirst() }
@@ -27,7 +31,9 @@ package final class FaultyLedger: Ledger {
     package func write<T: Sendable>(
         _ body: @escaping @Sendable (any LedgerTransaction) throws -> T
     ) async throws -> T {
-        try await real.write(body)
+        let fault = writeFaults.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        if let fault { throw fault }
+        return try await real.write(body)
     }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {

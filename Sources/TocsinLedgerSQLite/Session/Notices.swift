@@ -55,6 +55,7 @@ extension IssuedNotice {
             INSERT INTO notice (id, person_id, dealer_id, site_id, partition_id, kind, subject, text, created_at, state,
                 attempts, next_attempt_at)
                 SELECT ?1, min(id), ?2, site_id, ?4, ?5, ?6, ?7, ?8, 'waiting', 0, ?8 FROM fixture
+                    INDEXED BY fixture_email
                     WHERE site_id = ?3 AND CAST(settings AS TEXT) ->> '$.email' IS NOT NULL
                         AND kind IN ('user', 'contact')
                     GROUP BY lower(CAST(settings AS TEXT) ->> '$.email') ORDER BY min(id) LIMIT ?9
