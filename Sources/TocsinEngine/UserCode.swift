@@ -38,11 +38,12 @@ package struct WantedCode: Sendable {
         self.isDuress = isDuress
     }
 
-    /// Whether the code may be had: nobody holds it, and no slip makes a duress code of a normal one or the reverse.
+    /// Judges the code: nobody may hold it, and no slip may make a duress code of a normal one or the reverse.
     ///
     /// Everything is looked for whatever was found before, so that the time tells no reason.
     ///
     /// - Parameter holder: Whether a code with this hash is one for duress; none if nobody holds it.
+    /// - Returns: Whether the code may be had.
     package func isAcceptable(among holder: (String) throws -> Bool?) rethrows -> Bool {
         var isAcceptable = isWellFormed
         if try holder(hash) != nil { isAcceptable = false }

@@ -108,7 +108,7 @@ struct FleetExport {
     private func fixture(_ fixture: Fixture, devices: [String: String]) -> JSON {
         var object = JSONObject()
         object["number"] = fixture.number.map { JSON($0) }
-        let isDerived = fixture.kind == .schedule && fixture.name == ScheduleName.derived(fixture.settings)
+        let isDerived = fixture.kind == .schedule && fixture.name == Schedule.derivedName(of: fixture.settings)
         if !isDerived { object["name"] = .string(fixture.name) }
         for name in fixture.kind.exportedMembers { object[name] = fixture.settings[name] }
         if let id = fixture.settings["device_id"]?.string { object["device"] = devices[id].map(JSON.string) }

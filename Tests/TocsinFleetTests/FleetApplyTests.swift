@@ -76,7 +76,8 @@ struct FleetApplyTests {
 
         let endpoint = try #require(result.apps.first?.endpoints.first)
         let secrets = try await world.ledger.read { try $0.secrets(of: endpoint.endpointID) }
-        let opened = try world.vault.open(secrets[0].sealed, context: WebhookSecret.vaultContext(of: endpoint.endpointID))
+        let place = WebhookSecret.vaultContext(of: endpoint.endpointID)
+        let opened = try world.vault.open(secrets[0].sealed, context: place)
         #expect(String(decoding: opened, as: UTF8.self) == endpoint.secret)
 
         let record = try #require(try await world.site("Main Street 1"))

@@ -68,6 +68,7 @@ package enum DeviceNoun: Identified { package static let prefix = "dev_" }
 package enum RelayNoun: Identified { package static let prefix = "rel_" }
 package enum UserNoun: Identified { package static let prefix = "usr_" }
 package enum ScheduleNoun: Identified { package static let prefix = "sch_" }
+package enum ContactNoun: Identified { package static let prefix = "con_" }
 package enum AppNoun: Identified { package static let prefix = "app_" }
 package enum EndpointNoun: Identified { package static let prefix = "ep_" }
 package enum EventNoun: Identified { package static let prefix = "evt_" }

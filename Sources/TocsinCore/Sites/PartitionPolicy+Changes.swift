@@ -31,7 +31,7 @@ extension PartitionPolicy {
         var merged = settings
         for name in Self.members {
             guard let value = changes[name] else { continue }
-            merged[name] = value == .null ? nil : value
+            merged[name] = value == .null ? JSON?.none : value
         }
         self = PartitionPolicy(settings: merged)
     }

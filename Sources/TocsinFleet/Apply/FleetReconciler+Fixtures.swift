@@ -186,9 +186,6 @@ private struct FixtureApplier {
     }
 }
 
-/// Contacts have ids like everything else; nothing else refers to them by type.
-private enum ContactNoun: Identified { static let prefix = "con_" }
-
 extension FixtureKind {
     /// A fresh id with the kind's prefix.
     fileprivate func newID(_ context: FleetContext) -> String {

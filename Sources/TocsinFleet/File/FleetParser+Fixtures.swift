@@ -7,16 +7,6 @@ package enum DeviceType: String, CaseIterable, Sendable {
     case camera, bridge, sensor, panel
 }
 
-/// What a schedule is called that was given no name.
-enum ScheduleName {
-    static func derived(_ settings: JSONObject) -> String {
-        let action = settings["arm"]?.string.map { "arm \($0)" } ?? "disarm"
-        let days = settings["days"]?.array?.compactMap(\.string).joined(separator: " ") ?? ""
-        return
-            "partition \(settings["partition"]?.integer ?? 0): \(action) at \(settings["at"]?.string ?? "") on \(days)"
-    }
-}
-
 extension FleetParser {
     mutating func fixture(_ kind: FixtureKind, _ node: Node, at place: Place) -> FleetFixture? {
         switch kind {
@@ -137,7 +127,7 @@ extension FleetParser {
         settings["force_arm"] = force.map(JSON.bool)
         settings["warning_minutes"] = warning
         // A rule without a name is told apart by what it does.
-        let name = givenName ?? ScheduleName.derived(settings)
+        let name = givenName ?? Schedule.derivedName(of: settings)
         return FleetFixture(
             place: place,
             kind: .schedule,

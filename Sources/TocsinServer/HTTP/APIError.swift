@@ -19,6 +19,9 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case zoneNotFound = "zone_not_found"
     case deviceNotFound = "device_not_found"
     case relayNotFound = "relay_not_found"
+    case userNotFound = "user_not_found"
+    case scheduleNotFound = "schedule_not_found"
+    case contactNotFound = "contact_not_found"
     case appNotFound = "app_not_found"
     case endpointNotFound = "endpoint_not_found"
     case eventNotFound = "event_not_found"
@@ -49,6 +52,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case unsupportedMediaType = "unsupported_media_type"
 
     case validationFailed = "validation_failed"
+    case userCodeUnacceptable = "user_code_unacceptable"
     case dealerRequired = "dealer_required"
     case invalidCursor = "invalid_cursor"
     case timestampNotUTC = "timestamp_not_utc"
@@ -65,7 +69,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .invalidAPIKey: .unauthorized
         case .permissionDenied: .forbidden
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
-            .deviceNotFound, .relayNotFound, .appNotFound, .endpointNotFound, .eventNotFound, .deliveryNotFound,
+            .deviceNotFound, .relayNotFound, .userNotFound, .scheduleNotFound, .contactNotFound, .appNotFound,
+            .endpointNotFound, .eventNotFound, .deliveryNotFound,
             .consumerNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
@@ -77,7 +82,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .versionConflict: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
-        case .validationFailed, .dealerRequired, .invalidCursor, .timestampNotUTC, .timestampInFuture:
+        case .validationFailed, .userCodeUnacceptable, .dealerRequired, .invalidCursor, .timestampNotUTC,
+            .timestampInFuture:
             .unprocessableContent
         case .rateLimited: .tooManyRequests
         case .internalError: .internalServerError

@@ -3,7 +3,7 @@ import TocsinCore
 import TocsinJSON
 import TocsinLedger
 
-/// What a site has beside partitions and zones, to be read: the fleet file makes and changes it (decisions §11, §12).
+/// The devices and relays of a site, to be read: the fleet file makes and changes them (decisions §11, §12).
 enum FixtureOperations {
     static let all = Noun.all.map(\.list) + [listDevices, getDevice, getRelay]
 
@@ -17,7 +17,7 @@ enum FixtureOperations {
         var scope: Scope
         var members: [Schema.Property]
 
-        static let all = [device, relay, user, schedule, contact]
+        static let all = [device, relay]
 
         var schema: Schema {
             Schema.object(
@@ -187,47 +187,5 @@ extension FixtureOperations.Noun {
         plural: "relays",
         scope: .devicesRead,
         members: [.optional("device_id", .id(DeviceNoun.prefix))]
-    )
-
-    static let user = Self(
-        kind: .user,
-        idName: "user_id",
-        prefix: UserNoun.prefix,
-        name: "User",
-        plural: "users",
-        scope: .sitesRead,
-        members: [
-            .optional("email", .string(1...254)), .optional("rights", .any), .optional("valid_from", .time),
-            .optional("valid_until", .time), .optional("one_time", .boolean),
-        ]
-    )
-
-    static let schedule = Self(
-        kind: .schedule,
-        idName: "schedule_id",
-        prefix: ScheduleNoun.prefix,
-        name: "Schedule",
-        plural: "schedules",
-        scope: .sitesRead,
-        members: [
-            .required("partition", .integer(1...999)),
-            .optional("arm", .oneOf(["away", "stay", "night", "custom"])), .optional("disarm", .boolean),
-            .required("at", Schema.string(5...5).described("Local time of the site, `HH:MM`.")),
-            .required("days", .array(of: .string(3...3), count: 1...7)), .optional("force_arm", .boolean),
-            .optional("warning_minutes", .integer(0...120)),
-        ]
-    )
-
-    static let contact = Self(
-        kind: .contact,
-        idName: "contact_id",
-        prefix: "con_",
-        name: "Contact",
-        plural: "contacts",
-        scope: .sitesRead,
-        members: [
-            .optional("email", .string(1...254)), .optional("phone", .string(1...40)),
-            .optional("role", .string(1...40)),
-        ]
     )
 }

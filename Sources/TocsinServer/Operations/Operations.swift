@@ -16,8 +16,12 @@ package enum Operations {
         + SiteOperations.all
         + PartitionOperations.all
         + ZoneOperations.all
+        + UserOperations.all
+        + ScheduleOperations.all
+        + ContactOperations.all
         + FixtureOperations.all
         + DealerOperations.all
+        + HolidayOperations.all
         + PartnerOperations.all
         + AppOperations.all
         + EndpointOperations.all

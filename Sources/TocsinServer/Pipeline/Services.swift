@@ -23,6 +23,8 @@ package final class Services: Sendable {
     let metricsPage: (@Sendable () -> String)?
     let failures: FailureLimiter
     let limiter = RateLimiter()
+    /// What local times stand for.
+    package let timeZones = TimeZones()
     let running = IdempotencyRegistry()
     let authenticator: Authenticator
     /// Set once, when the program begins to stop: `/health/ready` says so to load balancers.

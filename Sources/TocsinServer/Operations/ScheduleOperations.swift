@@ -1,0 +1,243 @@
+import HTTPTypes
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+/// What arms and disarms a site by its clock (design, arming: schedules).
+enum ScheduleOperations {
+    static let all = [list, create, get, patch, delete]
+
+    private static let parts = SiteParts(kind: .schedule, idName: "schedule_id", notFound: .scheduleNotFound)
+
+    /// A date of the site's calendar.
+    private static let dates = Schema.string(10...10, format: "date").example("2026-12-24")
+
+    /// The members of a rule but for `partition` and `at`, which every rule has; in a patch null takes one away.
+    private static let settings: [(name: String, schema: Schema)] = [
+        ("arm", Schema.string(1...40).described("The mode to arm in: `away`, `stay`, `night` or a custom one's name.")),
+        ("disarm", Schema.boolean.described("`true` for a rule that disarms.")),
+        ("days", Schema.weekdays.described("Left out: every day.")),
+        ("on", dates.described("The date of a rule that runs once, instead of `days`.")),
+        (
+            "exceptions",
+            Schema.array(
+                of: .object([
+                    .required("date", dates), .optional("closed", .boolean), .optional("at", .timeOfDay),
+                ]),
+                count: 0...Schedule.maximumExceptions
+            ).described("Dates on which the rule does not run, or runs at another time; they outrank holidays.")
+        ),
+        ("observe_holidays", Schema.boolean.described("Whether the rule rests on the dealer's holidays; it does.")),
+        ("force_arm", Schema.boolean.described("Arms with zones open, leaving them out where they allow it.")),
+        (
+            "warning_minutes",
+            Schema.integer(Schedule.warningMinutesRange)
+                .described("How long before an arming people are warned: 10 if left out.")
+        ),
+        ("latest", Schema.timeOfDay.described("The latest time to which a run may be postponed.")),
+        ("enabled", .boolean),
+    ]
+    private static let numbers = Schema.integer(1...999).described("The partition's number.")
+
+    private static let nextRuns = Schema.array(
+        of: .object([
+            .required("at", .time), .required("local", Schema.time.described("With the site's offset.")),
+            .required("action", Schema.string(1...80).example("arm_away")),
+        ])
+    ).described("What the rule will do in the next 14 days.")
+
+    private static let schema = Schema.object(
+        [
+            .required("schedule_id", .id(ScheduleNoun.prefix)), .required("site_id", .id(SiteNoun.prefix)),
+            .required("name", .string(1...500)), .required("partition", numbers), .required("at", .timeOfDay),
+        ] + settings.map { .optional($0.name, $0.schema) } + [.required("next_runs", nextRuns)]
+    ).named("Schedule")
+
+    private static let newSchedule = Schema.object(
+        [
+            .optional("name", Schema.name.described("Left out: what the rule does.")),
+            .required("partition", numbers), .required("at", .timeOfDay),
+        ] + settings.map { .optional($0.name, $0.schema) }
+    ).named("NewSchedule")
+
+    private static func json(_ rule: Fixture, _ context: RunContext) -> JSON {
+        var object: JSONObject = [
+            "schedule_id": .string(rule.id), "site_id": .string(rule.siteID.text), "name": .string(rule.name),
+        ]
+        for name in ["partition", "at"] + settings.map(\.name) { object[name] = rule.settings[name] }
+        object["next_runs"] = context.nextRuns(of: rule)
+        return .object(object)
+    }
+
+    // MARK: Operations
+
+    private static let list = Operation(
+        .get,
+        "/v1/sites/{site_id}/schedules",
+        id: "listSiteSchedules",
+        tag: .sites,
+        summary: "List a site's schedules, by name",
+        callers: .holding(.sitesRead),
+        query: Operation.pageParameters,
+        replies: [.ok("A page of schedules.", .page(of: schema))],
+        errors: [.siteNotFound, .invalidCursor],
+        handle: { call in
+            let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
+            return try await call.read { reader in
+                let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
+                let rules = try reader.fixtures(of: id, kind: .schedule, within: reach)
+                let found = try FixtureOperations.page(page, of: rules)
+                let context = try RunContext(call, record, reader)
+                return .page(found.items.map { json($0, context) }, next: found.next)
+            }
+        }
+    )
+
+    private static let create = Operation(
+        .post,
+        "/v1/sites/{site_id}/schedules",
+        id: "createSchedule",
+        tag: .sites,
+        summary: "Add a schedule to a site",
+        callers: .holding(.sitesWrite),
+        body: .json(newSchedule),
+        replies: [.created("The new schedule.", schema)],
+        errors: [.siteNotFound, .alreadyExists, .armingAuthorityConflict, .tooMany],
+        handle: { call in
+            let id: ScheduleID = call.newID()
+            let site = try call.siteID
+            return try await call.commit { transaction in
+                let record = try parts.siteWithRoom(call, transaction)
+                var rule = Fixture(id: id.text, siteID: site, kind: .schedule, number: nil, name: "", settings: [:])
+                try apply(call.body, to: &rule, record)
+                try transaction.insert(rule)
+                let context = try RunContext(call, record, transaction)
+                return parts.change(.created(json(rule, context)), "create", rule, record, "was added")
+            }
+        }
+    )
+
+    private static let get = Operation(
+        .get,
+        "/v1/sites/{site_id}/schedules/{schedule_id}",
+        id: "getSchedule",
+        tag: .sites,
+        summary: "Get a schedule",
+        callers: .holding(.sitesRead),
+        replies: [.ok("The schedule.", schema)],
+        errors: [.siteNotFound, .scheduleNotFound],
+        handle: { call in
+            try await call.read { reader in
+                let (rule, record) = try parts.found(call, reader)
+                return .ok(json(rule, try RunContext(call, record, reader)))
+            }
+        }
+    )
+
+    private static let patch = Operation(
+        .patch,
+        "/v1/sites/{site_id}/schedules/{schedule_id}",
+        id: "patchSchedule",
+        tag: .sites,
+        summary: "Change a schedule",
+        notes: "A member that is null gets its default again. The change takes effect at once.",
+        callers: .holding(.sitesWrite),
+        body: .json(
+            .object(
+                [.optional("name", .name), .optional("partition", numbers), .optional("at", .timeOfDay)]
+                    + settings.map { .optional($0.name, $0.schema.nullable) }
+            )
+        ),
+        replies: [.ok("The schedule as it is now.", schema)],
+        errors: [
+            .siteNotFound, .scheduleNotFound, .alreadyExists, .armingAuthorityConflict, .versionConflict,
+        ],
+        handle: { call in
+            try await call.commit { transaction in
+                var (rule, record) = try parts.found(call, transaction)
+                try call.checkVersion(record.version)
+                try apply(call.body, to: &rule, record)
+                try transaction.update(rule)
+                let context = try RunContext(call, record, transaction)
+                return parts.change(.ok(json(rule, context)), "change", rule, record, "was changed")
+            }
+        }
+    )
+
+    private static let delete = Operation(
+        .delete,
+        "/v1/sites/{site_id}/schedules/{schedule_id}",
+        id: "deleteSchedule",
+        tag: .sites,
+        summary: "Delete a schedule",
+        callers: .holding(.sitesWrite),
+        replies: [.noContent("The schedule is gone.")],
+        errors: [.siteNotFound, .scheduleNotFound, .versionConflict],
+        handle: { call in try await parts.delete(call) }
+    )
+
+    // MARK: Parts
+
+    /// Takes over what the body names; a rule without a name is called after what it does.
+    private static func apply(_ body: Fields, to rule: inout Fixture, _ record: SiteRecord) throws {
+        try SiteParts.refuseIfPartners(record.configuration.site, "a schedule")
+        let wasDerived = rule.name.isEmpty || rule.name == Schedule.derivedName(of: rule.settings)
+        rule.settings = Schedule.merge(body.object, into: rule.settings)
+        do throws(ScheduleProblem) {
+            rule.settings = try Schedule(rule).settings
+        } catch {
+            throw APIError.invalid(error.field, error.message)
+        }
+        if let number = rule.settings.integer("partition"),
+            !record.configuration.partitions.contains(where: { $0.number == number })
+        {
+            throw APIError.invalid("partition", "is not the number of a partition of the site")
+        }
+        let name = body.optionalString("name")
+        rule.name = name ?? (wasDerived ? Schedule.derivedName(of: rule.settings) : rule.name)
+    }
+
+    /// What the next runs of a site's rules follow from.
+    private struct RunContext {
+        let now: Instant
+        let holidays: Set<CivilDate>
+        let zone: TimeZoneRules?
+
+        init(_ call: Call, _ record: SiteRecord, _ reader: any LedgerReader) throws {
+            now = call.receivedAt
+            let site = record.configuration.site
+            holidays = Set(try reader.holidays(of: site.dealerID).map(\.date))
+            zone = site.armingModel == .platformTriggered ? call.services.timeZones.rules(for: site.timezone) : nil
+        }
+
+        /// None for a rule that never runs, as those of a partner's site.
+        func nextRuns(of fixture: Fixture) -> JSON {
+            guard let zone, let rule = try? Schedule(fixture) else { return [] }
+            let runs = rule.occurrences(
+                after: now,
+                through: now + ScheduleOperations.horizon,
+                holidays: holidays,
+                zone: zone
+            )
+            return .array(
+                runs.map {
+                    [
+                        "at": .string($0.rfc3339Seconds), "local": .string(zone.localText($0)),
+                        "action": .string(action(of: rule)),
+                    ]
+                }
+            )
+        }
+
+        private func action(of rule: Schedule) -> String {
+            switch rule.action {
+            case .arm(let mode): "arm_\(mode.wireName)"
+            case .disarm: "disarm"
+            }
+        }
+    }
+
+    /// How far ahead runs are shown (decisions §13).
+    private static let horizon: Duration = .seconds(14 * 86_400)
+}
