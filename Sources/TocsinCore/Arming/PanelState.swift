@@ -135,6 +135,12 @@ package struct ScheduleState: Hashable, Sendable {
     package var warnAt: Instant?
     /// A run that found the partition not ready is tried again once a minute until then.
     package var retryUntil: Instant?
+    /// The arming that it began may still fail in its exit delay; then it is tried again until then.
+    package var exitRetryUntil: Instant?
+    /// When a run was due that the server was not there for, while it is made up for.
+    package var lateSince: Instant?
+    /// No occurrence up to then comes again: it ran, was skipped or missed, or was before the rule.
+    package var handledThrough: Instant?
     /// When the site must be looked at next for this rule.
     package var nextDeadline: Instant? { [dueAt, warnAt].compactMap(\.self).min() }
 

@@ -123,6 +123,7 @@ extension PanelStep {
             isWayBack: true
         )
         announceFailure(of: target, reasons, in: partition, by: exit.by)
+        scheduledArmingFailed(partition, by: exit.by, reasons)
     }
 
     /// Ends the exit delay now (T17).

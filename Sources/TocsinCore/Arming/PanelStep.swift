@@ -9,7 +9,7 @@ struct PanelStep {
     let now: Instant
     /// By how much a deadline is answered late: more than a few seconds only after the server was down.
     var lateness: Duration = .zero
-    let cause: Cause
+    var cause: Cause
     var state: SiteState
     var effects: [ArmingEffect] = []
 
@@ -68,6 +68,8 @@ struct PanelStep {
     ) {
         let previous = self[partition].phase
         if previous == phase { return }
+        // An exit delay belongs to the closing that it leads to: that began with the delay.
+        let began = previous.isArming ? self[partition].since : now
         self[partition].phase = phase
         self[partition].since = now
         self[partition].by = by
@@ -116,6 +118,7 @@ struct PanelStep {
             )
         case .disarmed, .armed, .arming, .entry: break
         }
+        if !isWayBack { judgeHours(partition, from: previous, to: phase, began: began, by: by) }
     }
 
     /// A failed or cancelled arming that began disarmed was never armed, so that nothing is disarmed (decisions §8).
@@ -181,6 +184,10 @@ extension Phase {
         case .arming(_, let from): from
         case .armed(let mode), .entry(let mode): mode
         }
+    }
+
+    package var isArming: Bool {
+        if case .arming = self { true } else { false }
     }
 
     package var isEntry: Bool {

@@ -185,5 +185,7 @@ extension SiteState {
         partitions = partitions.filter { partitionIDs.contains($0.key) }
         let zoneIDs = Set(configuration.zones.map(\.id))
         zones = zones.filter { zoneIDs.contains($0.key) }
+        let scheduleIDs = Set(configuration.schedules.map(\.id))
+        schedules = schedules.filter { scheduleIDs.contains($0.key) }
     }
 }

@@ -266,6 +266,9 @@ extension ScheduleState {
         writer.member("due", ifPresent: dueAt)
         writer.member("warn", ifPresent: warnAt)
         writer.member("retry_until", ifPresent: retryUntil)
+        writer.member("exit_retry_until", ifPresent: exitRetryUntil)
+        writer.member("late_since", ifPresent: lateSince)
+        writer.member("handled", ifPresent: handledThrough)
     }
 
     fileprivate init(_ json: JSONObject) throws {
@@ -274,6 +277,9 @@ extension ScheduleState {
         dueAt = json.optionalInstant("due")
         warnAt = json.optionalInstant("warn")
         retryUntil = json.optionalInstant("retry_until")
+        exitRetryUntil = json.optionalInstant("exit_retry_until")
+        lateSince = json.optionalInstant("late_since")
+        handledThrough = json.optionalInstant("handled")
     }
 }
 

@@ -64,7 +64,8 @@ extension Schedule {
 
     /// The next run after an instant, if there is one within ``searchDays``.
     package func next(after: Instant, holidays: Set<CivilDate>, zone: TimeZoneRules) -> Occurrence? {
-        let end = after + .seconds(Self.searchDays * 86_400)
+        // A one-off is a single date to look at, however far away it is.
+        let end = on.map { zone.instant(of: $0.adding(days: 2), at: at) } ?? after + .seconds(Self.searchDays * 86_400)
         return runs(after: after, through: end, holidays: holidays, zone: zone, first: 1).first
     }
 
