@@ -21,6 +21,9 @@ package final class SiteEngine: Service {
     package static let sitesPerCommit = 512
     /// A commit that loses this often to other writers has met something else than bad luck.
     package static let attemptsMaximum = 20
+    /// Changed sites that are looked at after one change; a dealer's holidays change all of its sites, and those beyond
+    /// are looked at when they are next due, or at the next change.
+    package static let sitesPerReconfiguration = 50_000
     /// A site takes about 1 KiB in memory.
     package static let cachedSites = 400_000
 
@@ -30,6 +33,8 @@ package final class SiteEngine: Service {
     private let sinks: [any EventSink]
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
     private let logger: Logger
+    /// Zones of local time, each read once.
+    package let timeZones: TimeZones
     private let reportToApplied = Timer(label: "tocsin_report_to_applied_seconds")
     private let batchSize = Recorder(label: "tocsin_commit_batch_sites")
     /// Wakes sites whose countdowns and watchdogs run out.
@@ -40,12 +45,14 @@ package final class SiteEngine: Service {
         clock: any WallClock,
         randomness: any Randomness,
         vault: Vault,
+        timeZones: TimeZones = TimeZones(),
         sinks: [any EventSink],
         logger: Logger
     ) {
         self.ledger = ledger
         self.clock = clock
-        self.tools = DecisionTools(randomness: randomness, vault: vault)
+        self.timeZones = timeZones
+        self.tools = DecisionTools(randomness: randomness, vault: vault, timeZones: timeZones)
         self.sinks = sinks
         self.logger = logger
         let inbox = inbox
@@ -58,18 +65,54 @@ package final class SiteEngine: Service {
     ///
     /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same report again.
     package func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult {
-        let result = await withCheckedContinuation { continuation in
-            let waiting = SiteCommand(
-                siteID: command.siteID,
-                receivedAt: command.receivedAt,
-                kind: .report(command, continuation)
-            )
-            if !inbox.put(waiting) {
-                let error = LedgerError(.unavailable, "the server is stopping or overloaded")
-                continuation.resume(returning: .failure(error))
-            }
+        let result = await withCheckedContinuation { reply in
+            put(SiteCommand(siteID: command.siteID, receivedAt: command.receivedAt, kind: .report(command, reply)))
         }
         return try result.get()
+    }
+
+    /// Decides and commits a command on a platform-triggered site; returns when its outcome is durable.
+    ///
+    /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same command again.
+    package func command(_ panel: PanelCommand) async throws(LedgerError) -> PanelResult {
+        let (site, receivedAt) = (panel.request.siteID, panel.request.receivedAt)
+        let result = await withCheckedContinuation { reply in
+            put(SiteCommand(siteID: site, receivedAt: receivedAt, kind: .panel(panel, reply)))
+        }
+        return try result.get()
+    }
+
+    /// Judges and commits what a site's zones report; returns when it is durable.
+    ///
+    /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same signals again.
+    package func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult {
+        let (site, receivedAt) = (batch.request.siteID, batch.request.receivedAt)
+        let result = await withCheckedContinuation { reply in
+            put(SiteCommand(siteID: site, receivedAt: receivedAt, kind: .signals(batch, reply)))
+        }
+        return try result.get()
+    }
+
+    /// Looks at every site whose configuration was just changed: schedules and deadlines may be others now.
+    ///
+    /// What is not looked at, because the server stops, is due when it starts again.
+    package func reconfigured() async {
+        let now = clock.now
+        do {
+            let changed = try await ledger.read { reader in
+                try reader.pendingDeadlines(after: nil, limit: Self.sitesPerReconfiguration)
+                    .prefix { $0.due == .reconfigured }
+            }
+            for site in changed {
+                put(SiteCommand(siteID: site.site, receivedAt: now, kind: .reconfigured))
+            }
+        } catch {
+            logger.error("changed sites could not be read", metadata: ["ledger.error": "\(error)"])
+        }
+    }
+
+    private func put(_ command: SiteCommand) {
+        if !inbox.put(command) { command.fail(with: LedgerError(.unavailable, "the server is stopping or overloaded")) }
     }
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
@@ -89,17 +132,27 @@ package final class SiteEngine: Service {
     // MARK: Batches
 
     private func process(_ commands: [SiteCommand], _ cache: inout SiteCache) async {
-        var works: [SiteWork] = []
         var grouped: [SiteID: [SiteCommand]] = [:]
         var order: [SiteID] = []
         for command in commands {
             if grouped[command.siteID] == nil { order.append(command.siteID) }
             grouped[command.siteID, default: []].append(command)
         }
-        works.reserveCapacity(order.count)
-        for site in order { works.append(SiteWork(siteID: site, commands: grouped[site] ?? [])) }
-        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
-            await process(Array(works[start..<min(start + Self.sitesPerCommit, works.count)]), &cache)
+        // In the order in which their last bytes arrived, whatever order the threads brought them in (design, time).
+        for site in order { grouped[site]?.sort { $0.receivedAt < $1.receivedAt } }
+        while !order.isEmpty {
+            var works: [SiteWork] = []
+            works.reserveCapacity(order.count)
+            for site in order {
+                let waiting = grouped[site] ?? []
+                let count = waiting.firstIndex(where: \.tellsVersion).map { $0 + 1 } ?? waiting.count
+                works.append(SiteWork(siteID: site, commands: Array(waiting.prefix(count))))
+                grouped[site] = Array(waiting.dropFirst(count))
+            }
+            for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
+                await process(Array(works[start..<min(start + Self.sitesPerCommit, works.count)]), &cache)
+            }
+            order.removeAll { grouped[$0]?.isEmpty ?? true }
         }
     }
 
@@ -125,7 +178,7 @@ package final class SiteEngine: Service {
         var plans: [(work: SiteWork, plan: Plan)] = []
         for work in works {
             guard let record = records[work.siteID] else {
-                settleMissing(work)
+                for command in work.commands { command.answerUnknownSite() }
                 continue
             }
             do {
@@ -148,6 +201,7 @@ package final class SiteEngine: Service {
         var records: [SiteID: SiteRecord] = [:]
         var missing: [SiteID] = []
         for work in works {
+            if work.mustLoad { cache.forget(work.siteID) }
             if let record = cache.find(work.siteID) {
                 records[work.siteID] = record
             } else {
@@ -189,8 +243,8 @@ package final class SiteEngine: Service {
             case .conflict:
                 cache.forget(work.siteID)
                 again.append(work)
-            case .knownReport(let id):
-                work.learn(knownReport: id)
+            case .knownReports(let ids):
+                work.learn(knownReports: ids)
                 again.append(work)
             case .knownKey(let record):
                 work.learn(knownKey: record)
@@ -207,17 +261,12 @@ package final class SiteEngine: Service {
     private func settle(_ settlements: [SiteWork.Settlement]) {
         let now = clock.now
         for settlement in settlements {
-            guard case .report(let command, let continuation) = settlement.command.kind, let result = settlement.result
-            else { continue }
-            reportToApplied.recordMilliseconds((now - command.receivedAt).milliseconds)
-            continuation.resume(returning: .success(result))
-        }
-    }
-
-    private func settleMissing(_ work: SiteWork) {
-        for command in work.commands {
-            if case .report(_, let continuation) = command.kind {
-                continuation.resume(returning: .success(.unknownSite))
+            switch settlement {
+            case .report(let command, let reply, let result):
+                reportToApplied.recordMilliseconds((now - command.receivedAt).milliseconds)
+                reply.resume(returning: .success(result))
+            case .panel(let reply, let result): reply.resume(returning: .success(result))
+            case .signals(let reply, let result): reply.resume(returning: .success(result))
             }
         }
     }
@@ -229,10 +278,11 @@ package final class SiteEngine: Service {
         )
         let now = clock.now
         for command in works.flatMap(\.commands) {
-            switch command.kind {
-            case .report(_, let continuation): continuation.resume(returning: .failure(error))
             // A deadline is never given up: it is tried again until the ledger takes it.
-            case .deadline: deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
+            switch command.kind {
+            case .deadline, .reconfigured:
+                deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
+            case .report, .panel, .signals: command.fail(with: error)
             }
         }
     }

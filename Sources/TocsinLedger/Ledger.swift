@@ -72,8 +72,16 @@ package struct SiteRecord: Hashable, Sendable {
     package var state: SiteState
     /// +1 with every stored change of the site's state or configuration.
     package var version: Int64
+    /// The configuration was changed since the machine last saw it.
+    package var isReconfigured: Bool
 
-    package init(configuration: SiteConfiguration, state: SiteState, version: Int64) {
+    package init(
+        configuration: SiteConfiguration,
+        state: SiteState,
+        version: Int64,
+        isReconfigured: Bool = false
+    ) {
+        self.isReconfigured = isReconfigured
         self.configuration = configuration
         self.state = state
         self.version = version
@@ -144,8 +152,8 @@ package enum CommitOutcome: Sendable {
     case committed(events: [LoggedEvent], version: Int64)
     /// The site has changed since, or is gone: load it and decide again.
     case conflict
-    /// One of its report ids was seen on this site within 7 days; nothing was stored.
-    case knownReport(id: String)
+    /// These of its report and signal ids were seen on this site within 7 days; nothing was stored.
+    case knownReports(ids: [String])
     /// One of its idempotency keys is stored already; nothing was stored.
     case knownKey(IdempotencyRecord)
 }
@@ -213,4 +221,9 @@ package struct Page<Item: Sendable>: Sendable {
         self.items = items
         self.next = next
     }
+}
+
+extension Instant {
+    /// The deadline of a site whose configuration was changed: earlier than any other.
+    package static let reconfigured = Instant(millisecondsSinceEpoch: 0)
 }

@@ -59,10 +59,12 @@ struct DecisionWriter {
         for record in decision.idempotency {
             if let known = try IdempotencyRecord.stored(like: record, database) { return .knownKey(known) }
         }
-        if let known = try knownReport(of: decision) { return .knownReport(id: known) }
+        let known = try knownReports(of: decision)
+        if !known.isEmpty { return .knownReports(ids: known) }
         guard var counters = try counters(of: decision.dealerID) else { return .conflict }
         guard let history = try updateSite(of: decision) else { return .conflict }
         let newAlarms = try insertAlarms(of: decision, &counters)
+        let incidentAlarms = try alarms(namedBy: decision)
         var logged: [LoggedEvent] = []
         logged.reserveCapacity(decision.events.count)
         for draft in decision.events {
@@ -71,7 +73,8 @@ struct DecisionWriter {
                 id: draft.id,
                 sequence: counters.sequence,
                 createdAt: decision.at,
-                newAlarms: newAlarms
+                newAlarms: newAlarms,
+                incidentAlarms: incidentAlarms
             )
             let event = LoggedEvent(
                 draft,
@@ -131,14 +134,14 @@ struct DecisionWriter {
         }
     }
 
-    private func knownReport(of decision: Decision) throws -> String? {
-        guard !decision.reportIDs.isEmpty else { return nil }
+    private func knownReports(of decision: Decision) throws -> [String] {
+        guard !decision.reportIDs.isEmpty else { return [] }
         let horizon = decision.at - Decision.reportIDLifetime
         let query = try PreparedStatement(
             database,
             "SELECT 1 FROM known_report WHERE site_id = ? AND report_id = ? AND seen_at > ?"
         )
-        return try decision.reportIDs.first { report in
+        return try decision.reportIDs.filter { report in
             try query.first(decision.siteID, report, horizon, read: { _ in true }) ?? false
         }
     }
@@ -155,7 +158,7 @@ struct DecisionWriter {
             database,
             """
             INSERT INTO alarm (dealer_id, number, site_id, partition_id, class, state, priority, "trigger", location,
-                created_at) VALUES (?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)
+                created_at, incident) VALUES (?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
             """
         )
         var numbers: [AlarmNumber] = []
@@ -170,14 +173,36 @@ struct DecisionWriter {
                 alarm.priority.rawValue,
                 alarm.trigger,
                 alarm.location,
-                decision.at
+                decision.at,
+                alarm.incident.map(\.value)
             )
             numbers.append(AlarmNumber(counters.alarm))
         }
         return numbers
     }
 
+    /// The numbers of the alarms that a decision's events name by their incident; those it makes itself included.
+    private func alarms(namedBy decision: Decision) throws -> [IncidentID: AlarmNumber] {
+        let incidents = Set(decision.events.compactMap(\.body.incident))
+        if incidents.isEmpty { return [:] }
+        let query = try PreparedStatement(
+            database,
+            "SELECT number FROM alarm WHERE site_id = ? AND incident = ? ORDER BY number DESC"
+        )
+        var numbers: [IncidentID: AlarmNumber] = [:]
+        for incident in incidents {
+            numbers[incident] = try query.first(decision.siteID, incident.value) { AlarmNumber($0.integer(0)) }
+        }
+        return numbers
+    }
+
     private func insertRest(of decision: Decision) throws {
+        for change in decision.alarmChanges {
+            try database.run(
+                "UPDATE alarm SET priority = ? WHERE site_id = ? AND incident = ?",
+                [change.priority.rawValue, decision.siteID, change.incident.value]
+            )
+        }
         for record in decision.idempotency { try record.store(database) }
         for notice in decision.notices { try notice.store(for: decision, database) }
         if !decision.reportIDs.isEmpty {

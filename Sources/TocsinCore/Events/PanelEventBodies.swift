@@ -18,6 +18,23 @@ package struct AlarmActivity: Hashable, Sendable {
     package var isVerified: Bool
 }
 
+extension EventBody {
+    /// The incident by which the event names its alarm, where it has no number yet to name.
+    package var incident: IncidentID? {
+        let alarm: AlarmReference
+        switch self {
+        case .alarmActivity(let body): alarm = body.alarm
+        case .alarmAnnotated(let body): alarm = body.alarm
+        case .alarmCreated, .armingStateChanged, .partitionArmed, .partitionDisarmed, .armingFailed, .armingWarning,
+            .armingException, .scheduleFailed, .syncFailed, .syncOverdue, .endpointDisabled, .endpointFailing,
+            .testPing:
+            return nil
+        }
+        if case .incident(let id) = alarm { return id }
+        return nil
+    }
+}
+
 /// Something was written to an alarm; here by the panel itself, when a disarm cancels it (T28).
 package struct AlarmAnnotated: Hashable, Sendable {
     package var alarm: AlarmReference

@@ -35,6 +35,10 @@ package final class TimeZones: Sendable {
         return rules
     }
 
+    /// The rules of the zone of a site that exists; its name was checked when it was saved, so that UTC stands in only for
+    /// a zone that the system's database has lost since.
+    package func rulesOrUTC(for name: String) -> TimeZoneRules { rules(for: name) ?? .utc }
+
     private func read(_ name: String) -> TimeZoneRules? {
         guard let directory else { return Self.foundationRules(name) }
         guard let data = FileManager.default.contents(atPath: "\(directory)/\(name)") else { return nil }

@@ -150,7 +150,10 @@ struct SiteLoader {
     private let holidays: PreparedStatement
 
     init(_ database: Database) throws {
-        site = try PreparedStatement(database, "SELECT \(Site.columns), version, state FROM site WHERE id = ?")
+        site = try PreparedStatement(
+            database,
+            "SELECT \(Site.columns), version, state, next_due FROM site WHERE id = ?"
+        )
         partitions = try PreparedStatement(database, "\(Partition.select) WHERE site_id = ?")
         zones = try PreparedStatement(
             database,
@@ -173,12 +176,13 @@ struct SiteLoader {
     /// Loads a site; its people only where asked for, and where codes are checked: they may be thousands.
     func load(_ id: SiteID, withPeople: Bool = true) throws -> SiteRecord? {
         guard
-            let (found, version, state) = try site.first(
+            let (found, version, state, isReconfigured) = try site.first(
                 id,
                 read: {
                     (
                         try Site($0), $0.integer(Site.columnCount),
-                        try SiteState(snapshot: $0.bytes(Site.columnCount + 1))
+                        try SiteState(snapshot: $0.bytes(Site.columnCount + 1)),
+                        $0.optional(Site.columnCount + 2, $0.integer) == 0
                     )
                 }
             )
@@ -207,7 +211,8 @@ struct SiteLoader {
         return SiteRecord(
             configuration: configuration,
             state: state,
-            version: version
+            version: version,
+            isReconfigured: isReconfigured
         )
     }
 

@@ -134,14 +134,14 @@ extension LedgerConformance {
         let within = try await ledger.commit([
             decision(version: 2, at: start + Decision.reportIDLifetime - .seconds(1), ["r-0", "r-1"])
         ])
-        guard case .knownReport(id: "r-1")? = within.first else { throw ConformanceFailure(description: "\(within)") }
+        guard case .knownReports(ids: ["r-1"])? = within.first else { throw ConformanceFailure(description: "\(within)") }
         var elsewhere = world.decision(on: other.site, other.partition, version: 1)
         elsewhere.reportIDs = ["r-1"]
         try expect(try await ledger.commit([elsewhere]).first?.events != nil, "another site's report id counted")
         let after = try await ledger.commit([decision(version: 2, at: start + Decision.reportIDLifetime)])
         try expect(after.first?.events != nil, "the report id was known for too long")
         let again = try await ledger.commit([decision(version: 3, at: start + Decision.reportIDLifetime + .seconds(1))])
-        guard case .knownReport(id: "r-1")? = again.first else { throw ConformanceFailure(description: "\(again)") }
+        guard case .knownReports(ids: ["r-1"])? = again.first else { throw ConformanceFailure(description: "\(again)") }
     }
 
     static func key(_ key: String = "k-1", status: Int = 200, at instant: Instant) -> IdempotencyRecord {

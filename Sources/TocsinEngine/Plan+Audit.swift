@@ -1,0 +1,226 @@
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+extension Plan {
+    // MARK: Reports
+
+    mutating func audit(_ command: ReportCommand, answers: [PartitionAnswer], changes: [JSON] = []) {
+        let outcomes = answers.map { answer -> JSON in
+            var outcome: JSONObject = [
+                "partition_id": .string(answer.partitionID.text),
+                "state": .string(answer.state),
+                "previous_state": .string(answer.previousState),
+                "applied": .bool(answer.applied),
+            ]
+            if let reason = answer.reason { outcome["reason"] = .string(reason.rawValue) }
+            return .object(outcome)
+        }
+        var details = command.facts
+        details["partitions"] = .array(outcomes)
+        details.add(changes)
+        let told = answers.prefix(3).map(\.explanation).joined(separator: "; ")
+        let explanation = answers.count > 3 ? "\(told); and \(answers.count - 3) partitions more" : told
+        let result = answers.contains { $0.applied } ? "ok" : answers.first?.reason?.rawValue ?? "ok"
+        var entry = entry(command, result: result, explanation: explanation, details: details)
+        entry.changesState = !changes.isEmpty
+        decision.audit.append(entry)
+    }
+
+    mutating func audit(_ command: ReportCommand, refusal: ReportRefusal) {
+        let (result, explanation) =
+            switch refusal {
+            case .unknownPartition: ("partition_not_found", "The report names a partition that the site does not have")
+            case .invalidTransition(_, let name, let current, _):
+                ("invalid_transition", "\(name) is \(current), which \(command.report.state.rawValue) cannot follow")
+            }
+        if case .invalidTransition = refusal { decision.marks.append(.invalidTransition) }
+        decision.audit.append(entry(command, result: result, explanation: explanation, details: command.facts))
+    }
+
+    private func entry(
+        _ command: ReportCommand,
+        result: String,
+        explanation: String,
+        details: JSONObject
+    ) -> AuditEntry {
+        AuditEntry(
+            at: command.receivedAt,
+            dealerID: decision.dealerID,
+            siteID: decision.siteID,
+            actor: AuditEntry.Actor(.partner, command.partnerID.text),
+            action: "arming.report",
+            target: decision.siteID.text,
+            result: result,
+            explanation: explanation,
+            cause: "report",
+            requestID: command.requestID,
+            traceID: command.traceID,
+            address: command.address,
+            details: details
+        )
+    }
+
+    // MARK: Commands and signals
+
+    /// Says who commanded what, and what came of it; under duress the same as ever (I17).
+    mutating func audit(
+        _ request: Request,
+        _ command: ArmingCommand,
+        _ outcome: CommandOutcome,
+        result: String,
+        _ changes: [JSON]
+    ) {
+        var details: JSONObject = [:]
+        details["user_id"] = outcome.by.userID.map(JSON.string)
+        if case .arm(let arming) = command.action {
+            details["mode"] = .string(arming.mode.wireName)
+            if !arming.bypassZones.isEmpty { details["bypass_zones"] = .array(arming.bypassZones.map { JSON($0) }) }
+            if arming.force { details["force_arm"] = true }
+        }
+        if case .failure(.armFailed(let reasons)) = outcome.answer {
+            details["reasons"] = JSON(
+                reasons.map { [$0.code, $0.zoneName].compactMap(\.self).joined(separator: ": ") }
+            )
+        }
+        details.add(changes)
+        var entry = entry(request, action: command.auditAction, result: result, outcome.explanation, details: details)
+        entry.changesState = !changes.isEmpty
+        decision.audit.append(entry)
+    }
+
+    /// One entry for a request's signals, with what became of each: the record of what the panel said.
+    mutating func audit(_ request: Request, _ signals: [Signal], _ answers: [SignalAnswer], _ changes: [JSON]) {
+        let items = zip(signals, answers).map { signal, answer -> JSON in
+            var item = JSONObject()
+            switch signal.origin {
+            case .zone(let id): item["zone"] = .string(id.text)
+            case .number(let number): item["zone"] = JSON(number)
+            case .device(let id): item["device_id"] = .string(id.text)
+            }
+            item["kind"] = .string(signal.kind.rawValue)
+            item["timestamp"] = .string(signal.timestamp.rfc3339Milliseconds)
+            item["signal_id"] = signal.signalID.map(JSON.string)
+            item["outcome"] = .string(answer.outcome.rawValue)
+            item["reason"] = answer.reason.map(JSON.string)
+            return .object(item)
+        }
+        var details: JSONObject = ["signals": .array(items)]
+        details.add(changes)
+        let accepted = answers.count { $0.outcome == .accepted }
+        let words = "\(answers.count) signals: \(accepted) accepted, \(answers.count - accepted) not"
+        var entry = entry(request, action: "signals.report", result: "ok", words, details: details)
+        entry.changesState = !changes.isEmpty
+        decision.audit.append(entry)
+    }
+
+    private func entry(
+        _ request: Request,
+        action: String,
+        result: String,
+        _ explanation: String,
+        details: JSONObject
+    ) -> AuditEntry {
+        AuditEntry(
+            at: request.receivedAt,
+            dealerID: decision.dealerID,
+            siteID: decision.siteID,
+            actor: request.actor,
+            action: action,
+            target: decision.siteID.text,
+            result: result,
+            explanation: explanation,
+            cause: "request",
+            requestID: request.requestID,
+            traceID: request.traceID,
+            address: request.address,
+            details: details
+        )
+    }
+
+    // MARK: What Tocsin does itself
+
+    func note(
+        _ partition: PartitionID,
+        _ action: String,
+        _ explanation: String,
+        _ request: Request?
+    ) -> AuditEntry {
+        AuditEntry(
+            at: decision.at,
+            dealerID: decision.dealerID,
+            siteID: decision.siteID,
+            actor: request?.actor ?? .system,
+            action: action,
+            target: partition.text,
+            explanation: explanation,
+            cause: request == nil ? "deadline" : "request",
+            requestID: request?.requestID,
+            traceID: request?.traceID,
+            address: request?.address
+        )
+    }
+
+    /// A change that no request asked for: a countdown's end, or a schedule's rule.
+    func entry(of change: PartitionChange, _ changes: [JSON]) -> AuditEntry {
+        var details = JSONObject()
+        details.add(changes)
+        let isRule = change.by.source == .schedule
+        return AuditEntry(
+            at: decision.at,
+            dealerID: decision.dealerID,
+            siteID: decision.siteID,
+            actor: isRule ? AuditEntry.Actor(.schedule, change.by.userID ?? "schedule") : .system,
+            action: "arming.change",
+            target: change.partitionID.text,
+            explanation: change.explanation,
+            cause: change.cause,
+            details: details,
+            changesState: true
+        )
+    }
+}
+
+extension PartitionChange {
+    /// The change as `GET …/arming/history` tells it (decisions §13).
+    func json(event: EventID?) -> JSON {
+        var person = JSONObject()
+        person["user_id"] = by.userID.map(JSON.string)
+        person["name"] = by.name.map(JSON.string)
+        person["method"] = .string(by.source.rawValue)
+        var object: JSONObject = [
+            "at": .string(at.rfc3339Milliseconds),
+            "partition_id": .string(partitionID.text),
+            "state": .string(state),
+            "previous_state": .string(previousState),
+            "by": .object(person),
+            "source": .string(by.source.rawValue),
+            "cause": .string(cause),
+            "explanation": .string(explanation),
+        ]
+        object["event_id"] = event.map { .string($0.text) }
+        return .object(object)
+    }
+}
+
+extension JSONObject {
+    fileprivate mutating func add(_ changes: [JSON]) {
+        if !changes.isEmpty { self["changes"] = .array(changes) }
+    }
+}
+
+extension ReportCommand {
+    /// What was reported, as the audit log keeps it.
+    fileprivate var facts: JSONObject {
+        var facts: JSONObject = [
+            "state": .string(report.state.rawValue),
+            "timestamp": .string(report.timestamp.rfc3339Milliseconds),
+            "source": .string(report.source.rawValue),
+        ]
+        if let user = report.userID { facts["user_id"] = .string(user) }
+        if let id = report.reportID { facts["report_id"] = .string(id) }
+        if let delay = report.delaySeconds { facts["delay_seconds"] = JSON(delay) }
+        if let reason = report.reason { facts["reason"] = .string(reason) }
+        return facts
+    }
+}

@@ -1,0 +1,147 @@
+import TocsinCore
+import TocsinJSON
+import TocsinLedger
+
+/// The decision of one site in the making.
+struct Plan {
+    let record: SiteRecord
+    var machine: SiteMachine
+    var decision: Decision
+    var settlements: [SiteWork.Settlement] = []
+    private let tools: DecisionTools
+
+    init(record: SiteRecord, at now: Instant, tools: DecisionTools) {
+        self.record = record
+        self.tools = tools
+        let site = record.configuration.site
+        machine = SiteMachine(
+            configuration: record.configuration,
+            state: record.state,
+            // A partner's site runs nothing by its own clock.
+            timeZone: site.armingModel == .platformTriggered ? tools.timeZones.rulesOrUTC(for: site.timezone) : .utc
+        )
+        decision = Decision(
+            siteID: site.id,
+            dealerID: site.dealerID,
+            partnerID: site.partnerID,
+            baseVersion: record.version,
+            newState: nil,
+            at: now
+        )
+    }
+
+    // MARK: Effects
+
+    /// What effects came to: their events, and their changes as the history tells them.
+    struct Taken {
+        var events: [EventID] = []
+        var changes: [JSON] = []
+    }
+
+    /// Turns effects into what the decision stores.
+    ///
+    /// - Parameters:
+    ///   - effects: In their order.
+    ///   - request: What set them off; none for a partner's report and for Tocsin's own deadlines.
+    /// - Returns: Events and changes; the caller puts the changes into its audit entry.
+    mutating func take(_ effects: [ArmingEffect], for request: Request? = nil) -> Taken {
+        var taken = Taken()
+        for effect in effects {
+            switch effect {
+            case .alarm(let draft): decision.alarms.append(draft)
+            case .mark(let mark): decision.marks.append(mark)
+            case .change(let change): taken.changes.append(change.json(event: taken.events.last))
+            case .alarmPriority(let incident, let priority):
+                decision.alarmChanges.append(AlarmChange(incident: incident, priority: priority))
+            case .note(let partition, let action, let explanation):
+                decision.audit.append(note(partition, action, explanation, request))
+            case .notice(let draft):
+                decision.notices.append(IssuedNotice(id: tools.randomness.id(at: decision.at), draft: draft))
+            case .event(let partition, let body):
+                let id = tools.randomness.id(EventNoun.self, at: decision.at)
+                taken.events.append(id)
+                decision.events.append(
+                    EventDraft(
+                        id: id,
+                        siteID: decision.siteID,
+                        partitionID: partition,
+                        body: body.referring(toNewAlarm: decision.alarms.count - 1)
+                    )
+                )
+            }
+        }
+        return taken
+    }
+
+    /// Takes what Tocsin did itself; each change is an entry of its own.
+    mutating func takeOwn(_ effects: [ArmingEffect]) {
+        // Change by change, so that an entry stands behind the notes that led to it.
+        var start = effects.startIndex
+        for index in effects.indices {
+            guard case .change(let change) = effects[index] else { continue }
+            let taken = take(Array(effects[start...index]))
+            start = index + 1
+            decision.audit.append(entry(of: change, taken.changes))
+        }
+        _ = take(Array(effects[start...]))
+    }
+
+    mutating func reachDeadlines(by now: Instant) {
+        if record.isReconfigured { return reconfigure(at: now) }
+        takeOwn(machine.deadlinesReached(by: now))
+    }
+
+    mutating func reconfigure(at now: Instant) {
+        takeOwn(machine.deadlinesReached(by: now))
+    }
+
+    /// Stores the new state only if there is one: most retries and refusals change nothing but the audit log.
+    mutating func finish() {
+        if isChanged || record.isReconfigured { decision.newState = machine.state }
+    }
+
+    private var isChanged: Bool { machine.state != record.state }
+
+    /// The version that the site has after what was decided so far.
+    var version: Int64 { record.version + (isChanged || record.isReconfigured ? 1 : 0) }
+
+    /// The site as it is after what was decided so far.
+    var recordAfter: SiteRecord {
+        SiteRecord(configuration: record.configuration, state: machine.state, version: version)
+    }
+
+    /// Whether there is anything to commit.
+    var isEmpty: Bool {
+        decision.newState == nil && decision.audit.isEmpty && decision.events.isEmpty && decision.marks.isEmpty
+    }
+
+    /// Keeps a reply for a repetition of the request, in the transaction of the change (decisions §1).
+    mutating func keep(
+        _ ticket: IdempotencyTicket?,
+        status: Int,
+        _ reply: () -> [UInt8]
+    ) throws(VaultError) {
+        guard let ticket else { return }
+        decision.idempotency.append(
+            try ticket.record(status: status, reply: reply(), at: decision.at, vault: tools.vault)
+        )
+    }
+
+    func reply(to command: ReportCommand, _ answers: [PartitionAnswer], events: [EventID]) -> ReportReply {
+        ReportReply(
+            siteID: command.siteID,
+            receivedAt: command.receivedAt,
+            partitions: answers,
+            eventIDs: events
+        )
+    }
+}
+
+extension EventBody {
+    /// Points an alarm's event at its place among the decision's new alarms.
+    fileprivate func referring(toNewAlarm index: Int) -> EventBody {
+        guard case .alarmCreated(var body) = self else { return self }
+        body.alarm = .new(index)
+        return .alarmCreated(body)
+    }
+}
