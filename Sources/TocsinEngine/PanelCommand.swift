@@ -73,6 +73,46 @@ package enum PanelResult: Sendable {
     case knownKey(IdempotencyRecord)
 }
 
+/// Moves or leaves out the next run of a schedule (design, arming: T38).
+package struct ScheduleCommand: Sendable {
+    package enum Action: Hashable, Sendable {
+        case postpone(minutes: Int)
+        case skip
+    }
+
+    package var request: Request
+    package var scheduleID: ScheduleID
+    package var action: Action
+    package var by: Attribution
+    /// Makes the 200 reply of the site as it is after the command.
+    package var render: @Sendable (SiteRecord) -> [UInt8]
+
+    package init(
+        _ action: Action,
+        of scheduleID: ScheduleID,
+        by: Attribution,
+        request: Request,
+        render: @escaping @Sendable (SiteRecord) -> [UInt8]
+    ) {
+        self.action = action
+        self.scheduleID = scheduleID
+        self.by = by
+        self.request = request
+        self.render = render
+    }
+}
+
+/// What became of it.
+package enum ScheduleResult: Sendable {
+    /// Durable.
+    case done(reply: [UInt8])
+    case refused(ScheduleRefusal)
+    case unknownSite
+    /// The site's partner arms it, and no schedule of ours (decisions §3).
+    case wrongAuthority
+    case knownKey(IdempotencyRecord)
+}
+
 /// What zones and devices of a site report, on its way to the site engine (decisions §6).
 package struct SignalBatch: Sendable {
     package var request: Request

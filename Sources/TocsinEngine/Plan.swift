@@ -92,6 +92,7 @@ struct Plan {
     }
 
     mutating func reconfigure(at now: Instant) {
+        machine.reconfigured(at: now)
         takeOwn(machine.deadlinesReached(by: now))
     }
 

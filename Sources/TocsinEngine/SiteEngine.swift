@@ -93,6 +93,17 @@ package final class SiteEngine: Service {
         return try result.get()
     }
 
+    /// Postpones or leaves out a schedule's next run; returns when that is durable.
+    ///
+    /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same command again.
+    package func schedule(_ command: ScheduleCommand) async throws(LedgerError) -> ScheduleResult {
+        let (site, receivedAt) = (command.request.siteID, command.request.receivedAt)
+        let result = await withCheckedContinuation { reply in
+            put(SiteCommand(siteID: site, receivedAt: receivedAt, kind: .schedule(command, reply)))
+        }
+        return try result.get()
+    }
+
     /// Looks at every site whose configuration was just changed: schedules and deadlines may be others now.
     ///
     /// What is not looked at, because the server stops, is due when it starts again.
@@ -267,6 +278,7 @@ package final class SiteEngine: Service {
                 reply.resume(returning: .success(result))
             case .panel(let reply, let result): reply.resume(returning: .success(result))
             case .signals(let reply, let result): reply.resume(returning: .success(result))
+            case .schedule(let reply, let result): reply.resume(returning: .success(result))
             }
         }
     }
@@ -282,7 +294,7 @@ package final class SiteEngine: Service {
             switch command.kind {
             case .deadline, .reconfigured:
                 deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
-            case .report, .panel, .signals: command.fail(with: error)
+            case .report, .panel, .signals, .schedule: command.fail(with: error)
             }
         }
     }

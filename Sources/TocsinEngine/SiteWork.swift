@@ -11,6 +11,7 @@ struct SiteCommand: Sendable {
         case report(ReportCommand, Reply<ReportResult>)
         case panel(PanelCommand, Reply<PanelResult>)
         case signals(SignalBatch, Reply<SignalResult>)
+        case schedule(ScheduleCommand, Reply<ScheduleResult>)
         /// A deadline of the site may have passed.
         case deadline
         /// The site's configuration has changed: what is remembered of it is old.
@@ -32,6 +33,7 @@ struct SiteCommand: Sendable {
         case .report(_, let reply): reply.resume(returning: .failure(error))
         case .panel(_, let reply): reply.resume(returning: .failure(error))
         case .signals(_, let reply): reply.resume(returning: .failure(error))
+        case .schedule(_, let reply): reply.resume(returning: .failure(error))
         case .deadline, .reconfigured: break
         }
     }
@@ -42,6 +44,7 @@ struct SiteCommand: Sendable {
         case .report(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .panel(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .signals(_, let reply): reply.resume(returning: .success(.unknownSite))
+        case .schedule(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .deadline, .reconfigured: break
         }
     }
@@ -54,6 +57,7 @@ struct SiteWork {
         case report(ReportCommand, SiteCommand.Reply<ReportResult>, ReportResult)
         case panel(SiteCommand.Reply<PanelResult>, PanelResult)
         case signals(SiteCommand.Reply<SignalResult>, SignalResult)
+        case schedule(SiteCommand.Reply<ScheduleResult>, ScheduleResult)
     }
 
     let siteID: SiteID
@@ -95,6 +99,8 @@ struct SiteWork {
                 plan.settlements.append(.panel(reply, try decide(panel, &plan)))
             case .signals(let batch, let reply):
                 plan.settlements.append(.signals(reply, try decide(batch, &plan, &seen)))
+            case .schedule(let schedule, let reply):
+                plan.settlements.append(.schedule(reply, try decide(schedule, &plan)))
             }
         }
         plan.finish()
@@ -175,6 +181,31 @@ struct SiteWork {
         let reply = batch.render(outcome.answers)
         try plan.keep(request.idempotency, status: 202) { reply }
         return .accepted(reply: reply)
+    }
+
+    private func decide(_ command: ScheduleCommand, _ plan: inout Plan) throws(VaultError) -> ScheduleResult {
+        let request = command.request
+        let site = plan.record.configuration.site
+        if !request.reach.covers(site) { return .unknownSite }
+        if site.armingModel != .platformTriggered { return .wrongAuthority }
+        if let ticket = request.idempotency, let known = knownKeys[ticket.key] { return .knownKey(known) }
+        let outcome =
+            switch command.action {
+            case .postpone(let minutes):
+                plan.machine.postpone(
+                    command.scheduleID,
+                    minutes: minutes,
+                    by: command.by,
+                    receivedAt: request.receivedAt
+                )
+            case .skip: plan.machine.skip(command.scheduleID, by: command.by, receivedAt: request.receivedAt)
+            }
+        plan.takeOwn(outcome.deadlineEffects)
+        _ = plan.take(outcome.effects, for: request)
+        if case .failure(let refusal) = outcome.answer { return .refused(refusal) }
+        let reply = command.render(plan.recordAfter)
+        try plan.keep(request.idempotency, status: 200) { reply }
+        return .done(reply: reply)
     }
 
     /// Signals and reports are told apart in what the ledger remembers of both.
