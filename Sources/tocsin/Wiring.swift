@@ -67,12 +67,18 @@ enum Wiring {
             sinks: [broadcaster],
             logger: logger
         )
+        let notices = NoticeService(
+            ledger: store.ledger,
+            notifier: try notifier(settings, logger: logger),
+            clock: clock,
+            logger: logger
+        )
         let engine = SiteEngine(
             ledger: store.ledger,
             clock: clock,
             randomness: randomness,
             vault: store.vault,
-            sinks: [delivery, broadcaster],
+            sinks: [delivery, broadcaster, notices],
             logger: logger
         )
         let application = try await ServerApplication(
@@ -98,10 +104,31 @@ enum Wiring {
             GroundService(ledger: store.ledger, resolver: resolver),
             Housekeeper(ledger: store.ledger, clock: clock, logger: logger),
             delivery,
+            notices,
             engine,
             engine.deadlines,
             ServerService(application: application, address: address) { onListening(address) },
         ]
+    }
+
+    private static func notifier(_ settings: Settings, logger: Logger) throws -> any Notifier {
+        guard let mail = settings.mail else { return LogNotifier(logger: logger) }
+        do {
+            return try SMTPNotifier(
+                server: mail.server,
+                sender: mail.sender,
+                group: MultiThreadedEventLoopGroup.singleton,
+                extraCAFile: settings.caFile
+            )
+        } catch {
+            throw caFileError(settings, error)
+        }
+    }
+
+    private static func caFileError(_ settings: Settings, _ error: any Error) -> ProgramError {
+        ProgramError.configuration(
+            "ca_file: the trusted authorities cannot be read (\(settings.caFile ?? "the system's")): \(error)"
+        )
     }
 
     private static func sender(
@@ -119,9 +146,7 @@ enum Wiring {
                 logger: logger
             )
         } catch {
-            throw ProgramError.configuration(
-                "ca_file: the trusted authorities cannot be read (\(settings.caFile ?? "the system's")): \(error)"
-            )
+            throw caFileError(settings, error)
         }
     }
 

@@ -85,7 +85,7 @@ extension Arrival {
 }
 
 /// The interpreter that has the packages of `Tests/requirements.txt`.
-private enum Python {
+enum Python {
     static let comment: Comment = "needs .venv: `./tocsin test` makes it from Tests/requirements.txt"
 
     private static let interpreter: URL = {
@@ -104,7 +104,11 @@ private enum Python {
         _ arguments: [String],
         within limit: Duration = .seconds(60)
     ) async throws -> Outcome {
+        try await start(script, arguments).outcome(within: limit)
+    }
+
+    static func start(_ script: String, _ arguments: [String] = []) throws -> Command {
         let path = Program.repository.appendingPathComponent("Tests/python/\(script)").path
-        return try await Command(interpreter, [path] + arguments).outcome(within: limit)
+        return try Command(interpreter, [path] + arguments)
     }
 }

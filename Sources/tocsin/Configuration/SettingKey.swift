@@ -12,6 +12,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     case encryptionKeyFile = "encryption_key_file"
     case trustedProxies = "trusted_proxies"
     case caFile = "ca_file"
+    case smtpURL = "smtp_url"
+    case mailFrom = "mail_from"
 
     var variable: String { "TOCSIN_" + rawValue.uppercased() }
 
@@ -27,10 +29,14 @@ enum SettingKey: String, CaseIterable, Sendable {
         case .encryptionKey: "32 bytes in base64 that seal secrets at rest"
         case .encryptionKeyFile: "file with that key; none: ledger.key in the data directory"
         case .trustedProxies: "addresses or CIDR blocks whose X-Forwarded-For is believed"
-        case .caFile: "PEM file of further authorities that webhook endpoints' certificates may come from"
+        case .caFile: "PEM file of further authorities that endpoints' and the mail server's certificates may come from"
+        case .smtpURL: "mail server for people's notices: smtp://user:password@host:port or smtps://; none: the log"
+        case .mailFrom: "whom that mail comes from: alarms@example.com or Name <alarms@example.com>"
         }
     }
 
     /// Whether its value is never shown.
-    var isSecret: Bool { self == .encryptionKey }
+    var isSecret: Bool { self == .encryptionKey || self == .smtpURL }
+
+    static let secrets = allCases.filter(\.isSecret)
 }

@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Logging
 import SystemPackage
+import TocsinDelivery
 import TocsinFleet
 
 /// What is in force: flags over environment over the `--config` file over defaults.
@@ -18,8 +19,16 @@ struct Settings: Sendable {
     var encryptionKeyFile: String?
     var trustedProxies: [String]
     var caFile: String?
+    /// None: people's notices go to the log.
+    var mail: Mail?
     /// Each setting with where it came from, as `tocsin config` prints it.
     var provenance: [Provenance]
+
+    /// Where people's notices are handed in, and whom they come from.
+    struct Mail: Sendable {
+        var server: MailServer
+        var sender: MailSender
+    }
 
     /// One setting's value and origin.
     struct Provenance: Sendable {
@@ -65,6 +74,7 @@ struct Settings: Sendable {
         }
         trustedProxies = try reader.texts(.trustedProxies)
         caFile = try reader.optionalText(.caFile)
+        mail = try Self.mail(url: reader.optionalText(.smtpURL), from: reader.optionalText(.mailFrom))
         provenance = SettingKey.allCases.compactMap { reader.provenance(of: $0) }
     }
 
@@ -92,6 +102,26 @@ struct Settings: Sendable {
             throw ProgramError.configuration("listen: put the IPv6 address in brackets: [\(host)]:\(port)")
         }
         return (String(host), port)
+    }
+
+    private static func mail(url: String?, from: String?) throws -> Mail? {
+        let sender = try from.map { text in
+            guard let sender = MailSender(text) else {
+                throw ProgramError.configuration(
+                    "mail_from: “\(text)” is not an address such as alarms@example.com or Name <alarms@example.com>"
+                )
+            }
+            return sender
+        }
+        guard let url else { return nil }
+        guard let sender else {
+            throw ProgramError.configuration("smtp_url is given and mail_from is not: say whom the mail comes from")
+        }
+        do throws(MailServerError) {
+            return Mail(server: try MailServer(url), sender: sender)
+        } catch {
+            throw ProgramError.configuration("smtp_url: \(error.sentence)")
+        }
     }
 
     private static func publicURL(_ text: String) throws -> String {

@@ -18,13 +18,13 @@ struct SettingsReader {
             InMemoryProvider(name: "flags", values: Self.keyed(options.values(server))),
             EnvironmentVariablesProvider(
                 environmentVariables: environment,
-                secretsSpecifier: .specific([SettingKey.encryptionKey.variable])
+                secretsSpecifier: .specific(Set(SettingKey.secrets.map(\.variable)))
             ).prefixKeys(with: "tocsin"),
         ]
         var names = ["flag", "environment"]
         if let path = options.config ?? environment["TOCSIN_CONFIG"] {
             try Self.check(path)
-            let secrets = SecretsSpecifier<String, Void>.specific([SettingKey.encryptionKey.rawValue])
+            let secrets = SecretsSpecifier<String, Void>.specific(Set(SettingKey.secrets.map(\.rawValue)))
             providers.append(
                 try await FileProvider<YAMLSnapshot>(
                     parsingOptions: .init(bytesDecoder: .base64, secretsSpecifier: secrets),
@@ -56,6 +56,8 @@ struct SettingsReader {
             (.encryptionKeyFile, .string("")),
             (.trustedProxies, .stringArray([])),
             (.caFile, .string("")),
+            (.smtpURL, .string("")),
+            (.mailFrom, .string("")),
         ]
         return Dictionary(uniqueKeysWithValues: values.map { ($0, ConfigValue($1, isSecret: $0.isSecret)) })
     }
