@@ -3,8 +3,10 @@ import TocsinCore
 /// What a person types at a keypad: 4 to 8 digits, kept as a keyed hash only (design, arming: people).
 package enum UserCode {
     /// One sentence for every reason, so that nobody learns from it which codes exist.
-    package static let refusal =
-        "user_code_unacceptable: choose another code of 4 to 8 digits that nobody could guess"
+    package static func refusal(digits: ClosedRange<Int> = 4...8) -> String {
+        "user_code_unacceptable: choose another code of \(digits.lowerBound) to \(digits.upperBound) digits that nobody "
+            + "could guess"
+    }
 
     /// Whether the code has as many digits as the site's profile asks for, and is none of those that are tried first.
     package static func isAcceptable(_ code: String, digits length: ClosedRange<Int> = 4...8) -> Bool {

@@ -33,6 +33,8 @@ struct FleetExport {
             .filter { !$0.isRevoked }
             .sorted { $0.name < $1.name }
         if !apps.isEmpty { object["apps"] = .array(try apps.map(app)) }
+        let holidays = try reader.holidays(of: dealer.id)
+        if !holidays.isEmpty { object["holidays"] = .array(holidays.map(\.json)) }
         return .object(object)
     }
 
@@ -79,6 +81,7 @@ struct FleetExport {
         object["timezone"] = .string(site.timezone)
         object["address"] = site.address.map(JSON.string)
         if site.testMode { object["test_mode"] = true }
+        if site.complianceProfile != .none { object["compliance_profile"] = .string(site.complianceProfile.rawValue) }
         let record = try reader.siteRecord(site.id, within: .platform)
         object["partitions"] = .array(record?.configuration.partitions.map(partition) ?? [])
         let devices = try reader.fixtures(of: site.id, kind: .device, within: .platform)
@@ -97,12 +100,14 @@ struct FleetExport {
         for mode in ExitMode.allCases {
             delays[mode.rawValue] = JSON(partition.exitDelaySeconds[keyPath: mode.delay])
         }
-        return [
+        var object: JSONObject = [
             "number": JSON(partition.number),
             "name": .string(partition.name),
             "exit_delay_seconds": .object(delays),
             "entry_delay_seconds": JSON(partition.entryDelaySeconds),
         ]
+        for member in partition.policy.settings.members { object[member.name] = member.value }
+        return .object(object)
     }
 
     private func fixture(_ fixture: Fixture, devices: [String: String]) -> JSON {
@@ -123,12 +128,12 @@ extension FixtureKind {
         case .zone:
             [
                 "type", "kind", "partitions", "modes", "entry_delay_seconds", "delay_on_seconds", "silent",
-                "swinger_limit",
-            ]
+                "swinger_limit", "cross_group",
+            ] + FleetParser.zoneFlags
         case .device: ["type"]
         case .relay: []
-        case .user: ["email", "rights", "valid_from", "valid_until", "one_time"]
-        case .schedule: ["partition", "arm", "disarm", "at", "days", "force_arm", "warning_minutes"]
+        case .user: ["email", "rights", "valid_from", "valid_until", "windows", "one_time", "maximum_uses"]
+        case .schedule: Schedule.members
         case .contact: ["email", "phone", "role"]
         }
     }

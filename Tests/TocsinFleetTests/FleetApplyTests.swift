@@ -210,7 +210,7 @@ struct FleetApplyTests {
         let error = await #expect(throws: FleetError.self) {
             try await world.apply(Self.mainStreet("users: [{name: Bob, code: \"4711\"}]"))
         }
-        #expect(error?.problems.map(\.message) == [UserCode.refusal])
+        #expect(error?.problems.map(\.message) == [UserCode.refusal()])
     }
 
     @Test func `what only the ledger can tell is told with its line`() async throws {

@@ -11,11 +11,13 @@ extension FleetReconciler {
     mutating func applyFixtures(
         _ wanted: FleetSite,
         of site: Site,
-        partitions: Set<Int>
+        partitions: [Partition]
     ) throws -> [FixtureKind: [(number: Int?, name: String, id: String)]] {
         var result: [FixtureKind: [(number: Int?, name: String, id: String)]] = [:]
         var devices: [String: String]?
         warnOfAuthority(wanted, of: site)
+        try checkOtherZones(wanted, of: site)
+        let numbers = Set(partitions.map(\.number))
         for kind in Self.order {
             guard let listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
@@ -28,7 +30,7 @@ extension FleetReconciler {
                 )
             }
             for fixture in listed {
-                checkPartitions(fixture, exist: partitions)
+                checkPartitions(fixture, exist: numbers)
                 var settings = fixture.settings
                 if let numbers = fixture.partitions, kind == .zone {
                     settings["partitions"] = .array(numbers.value.map { JSON($0) })
@@ -45,10 +47,12 @@ extension FleetReconciler {
                     }
                     settings["device_id"] = .string(id)
                 }
+                checkMode(fixture, partitions)
                 settings["code_hash"] = hash(fixture.code, of: site)
                 settings["duress_code_hash"] = hash(fixture.duressCode, of: site)
-                let id = try applier.apply(fixture, settings: settings, of: site, with: &self)
-                result[kind, default: []].append((fixture.number, fixture.name, id))
+                let applied = try applier.apply(fixture, settings: settings, of: site, with: &self)
+                checkProfile(applied, at: fixture.place, of: site)
+                result[kind, default: []].append((fixture.number, fixture.name, applied.id))
             }
         }
         return result
@@ -56,6 +60,38 @@ extension FleetReconciler {
 
     private func hash(_ code: Marked<String>?, of site: Site) -> JSON? {
         code.map { .string(UserCode.hash($0.value, site: site.id, vault: context.vault)) }
+    }
+
+    /// A rule arms in a mode that its partition has.
+    private mutating func checkMode(_ rule: FleetFixture, _ partitions: [Partition]) {
+        guard rule.kind == .schedule, let name = rule.settings["arm"]?.string,
+            let partition = partitions.first(where: { $0.number == rule.partitions?.value.first }),
+            !partition.offers(ArmingMode(wireName: name))
+        else { return }
+        problems.add(
+            rule.place.member("arm"),
+            "partition \(partition.number) has no mode “\(name)”: use away, stay or night, or add it to its custom_modes"
+        )
+    }
+
+    private mutating func checkProfile(_ fixture: Fixture, at place: Place, of site: Site) {
+        guard let zone = Zone(fixture) else { return }
+        for violation in site.complianceProfile.violations(in: zone) {
+            problems.add(place.member(violation.field), violation.message)
+        }
+    }
+
+    /// A profile that the file sets holds for the zones too that it does not name.
+    private mutating func checkOtherZones(_ wanted: FleetSite, of site: Site) throws {
+        guard wanted.complianceProfile != nil, freshSite != site.id else { return }
+        let named = Set((wanted.fixtures[.zone] ?? []).compactMap(\.number))
+        for fixture in try reader.fixtures(of: site.id, kind: .zone, within: .platform) {
+            guard let zone = Zone(fixture), !named.contains(zone.number) else { continue }
+            for violation in site.complianceProfile.violations(in: zone) {
+                let message = "\(violation.field) of zone \(zone.number) \(violation.message)"
+                problems.add(wanted.place.member("compliance_profile"), message)
+            }
+        }
     }
 
     private mutating func checkPartitions(_ fixture: FleetFixture, exist partitions: Set<Int>) {
@@ -107,14 +143,17 @@ extension FleetReconciler {
         for user in listed {
             for (code, isDuress) in [(user.code, false), (user.duressCode, true)] {
                 guard let code else { continue }
+                let digits = site.complianceProfile.codeDigits
                 let wanted = WantedCode(
                     code.value,
                     isDuress: isDuress,
                     at: site.id,
-                    digits: site.complianceProfile.codeDigits,
+                    digits: digits,
                     vault: context.vault
                 )
-                if !wanted.isAcceptable(among: { held[$0] }) { problems.add(code.place, UserCode.refusal) }
+                if !wanted.isAcceptable(among: { held[$0] }) {
+                    problems.add(code.place, UserCode.refusal(digits: digits))
+                }
                 held[wanted.hash] = isDuress
             }
         }
@@ -148,13 +187,13 @@ private struct FixtureApplier {
         }
     }
 
-    /// Makes or changes one fixture, and returns its id.
+    /// Makes or changes one fixture, and returns it as it is then.
     func apply(
         _ wanted: FleetFixture,
         settings: JSONObject,
         of site: Site,
         with reconciler: inout FleetReconciler
-    ) throws -> String {
+    ) throws -> Fixture {
         let noun = wanted.kind.rawValue
         let title = "\(site.name) / \(noun) \(wanted.number.map(String.init) ?? wanted.name)"
         guard let existing = wanted.number.map({ byNumber[$0] }) ?? byName[wanted.name] else {
@@ -168,21 +207,25 @@ private struct FixtureApplier {
             )
             try reconciler.writer?.insert(fixture)
             try reconciler.notePart(.create, noun, title, id: fixture.id, of: site)
-            return fixture.id
+            return fixture
         }
         var fixture = existing
         fixture.name = wanted.name
-        var changed = fixture.name == existing.name ? [] : ["name"]
-        for (name, value) in settings.members where fixture.settings[name] != value {
-            fixture.settings[name] = value
-            changed.append(name)
+        if wanted.kind == .schedule {
+            fixture.settings = Schedule.merge(settings, into: existing.settings)
+        } else {
+            for (name, value) in settings.members { fixture.settings[name] = value }
         }
-        guard !changed.isEmpty else { return existing.id }
+        let names = existing.settings.names.filter { fixture.settings[$0] == nil } + fixture.settings.names
+        let changed =
+            (fixture.name == existing.name ? [] : ["name"])
+            + names.filter { fixture.settings[$0] != existing.settings[$0] }
+        guard !changed.isEmpty else { return existing }
         // Names what a person wrote, not what is kept of it.
         let members = changed.map { $0.replacing("_hash", with: "").replacing("device_id", with: "device") }
         try reconciler.writer?.update(fixture)
         try reconciler.notePart(.update, noun, title, id: existing.id, of: site, members: members)
-        return existing.id
+        return fixture
     }
 }
 

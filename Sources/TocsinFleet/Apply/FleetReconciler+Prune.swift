@@ -61,6 +61,12 @@ extension FleetReconciler {
             let title = "\(site.name) / partition \(partition.number)"
             let reasons = record.state.partitions[partition.id].map(DeletionGuard.reasons) ?? []
             guard allows(reasons, "partition", title) else { continue }
+            // A common area goes on with the partitions that are left; read anew, as others may have gone before.
+            let left = try reader.siteRecord(site.id, within: .platform)?.configuration.partitions ?? []
+            for var other in left where other.policy.commonAreaOf.contains(partition.number) {
+                other.policy.commonAreaOf.removeAll { $0 == partition.number }
+                try writer?.update(other)
+            }
             try writer?.deletePartition(partition.id, of: site.id)
             try notePart(.delete, "partition", title, id: partition.id.text, of: site)
         }

@@ -35,9 +35,10 @@ extension FleetReconciler {
                 "the fleet file names \(site.name)"
             )
         }
+        try check(partitions, of: site, wanted)
         names.sites[wanted.place.path] = site.id
         var result = FleetResult.SiteResult(name: site.name, siteID: site.id, partitions: [], fixtures: [:])
-        result.fixtures = try applyFixtures(wanted, of: site, partitions: Set(partitions.map(\.number)))
+        result.fixtures = try applyFixtures(wanted, of: site, partitions: partitions)
         result.partitions = partitions.sorted { $0.number < $1.number }.map { ($0.number, $0.id) }
         outcome.result.sites.append(result)
     }
@@ -143,6 +144,7 @@ extension FleetReconciler {
             address: wanted.address,
             testMode: wanted.testMode ?? false,
             armingModel: partner?.model ?? .platformTriggered,
+            complianceProfile: wanted.complianceProfile ?? .none,
             createdAt: context.now
         )
     }
@@ -154,12 +156,14 @@ extension FleetReconciler {
         site.timezone = wanted.timezone
         site.address = wanted.address ?? site.address
         site.testMode = wanted.testMode ?? site.testMode
+        site.complianceProfile = wanted.complianceProfile ?? site.complianceProfile
         let changed = [
             site.name == existing.name ? nil : "name",
             site.externalID == existing.externalID ? nil : "external_site_id",
             site.timezone == existing.timezone ? nil : "timezone",
             site.address == existing.address ? nil : "address",
             site.testMode == existing.testMode ? nil : "test_mode",
+            site.complianceProfile == existing.complianceProfile ? nil : "compliance_profile",
         ].compactMap(\.self)
         guard !changed.isEmpty else { return site }
         if site.name != existing.name, try reader.site(named: site.name, of: site.dealerID, within: .platform) != nil {
@@ -184,7 +188,14 @@ extension FleetReconciler {
     private func newPartitions(_ wanted: FleetSite, of site: Site) -> [Partition] {
         let listed = wanted.partitions ?? []
         if listed.isEmpty {
-            return [Partition(id: PartitionID(drawnBy: context), siteID: site.id, number: 1, name: "Partition 1")]
+            let only = Partition(
+                id: PartitionID(drawnBy: context),
+                siteID: site.id,
+                number: 1,
+                name: "Partition 1",
+                exitDelaySeconds: site.complianceProfile.defaultExitDelays
+            )
+            return [only]
         }
         return listed.map { partition($0, of: site) }
     }
@@ -194,7 +205,8 @@ extension FleetReconciler {
             id: PartitionID(drawnBy: context),
             siteID: site.id,
             number: wanted.number,
-            name: "Partition \(wanted.number)"
+            name: "Partition \(wanted.number)",
+            exitDelaySeconds: site.complianceProfile.defaultExitDelays
         )
         partition.take(wanted)
         return partition
@@ -220,14 +232,33 @@ extension FleetReconciler {
             }
             let existing = partitions[index]
             partitions[index].take(wanted)
-            let changed = [
-                partitions[index].name == existing.name ? nil : "name",
-                partitions[index].exitDelaySeconds == existing.exitDelaySeconds ? nil : "exit_delay_seconds",
-                partitions[index].entryDelaySeconds == existing.entryDelaySeconds ? nil : "entry_delay_seconds",
-            ].compactMap(\.self)
+            let changed =
+                [
+                    partitions[index].name == existing.name ? nil : "name",
+                    partitions[index].exitDelaySeconds == existing.exitDelaySeconds ? nil : "exit_delay_seconds",
+                    partitions[index].entryDelaySeconds == existing.entryDelaySeconds ? nil : "entry_delay_seconds",
+                ].compactMap(\.self) + partitions[index].policy.members(unlike: existing.policy)
             guard !changed.isEmpty else { continue }
             try writer?.update(partitions[index])
             try notePart(.update, "partition", title, id: existing.id.text, of: site, members: changed)
+        }
+    }
+
+    /// Notes what of the site's settings contradicts itself or is forbidden by its profile.
+    private mutating func check(_ partitions: [Partition], of site: Site, _ wanted: FleetSite) throws {
+        let places = Dictionary((wanted.partitions ?? []).map { ($0.number, $0.place) }) { first, _ in first }
+        func place(_ partition: Int, _ member: String) -> Place {
+            places[partition]?.member(member) ?? wanted.place.member("compliance_profile")
+        }
+        if let problem = PartitionPolicy.problem(in: partitions) {
+            problems.add(place(problem.partition, problem.field), problem.message)
+        }
+        for partition in partitions {
+            for violation in site.complianceProfile.violations(in: partition) {
+                let subject =
+                    places[partition.number] == nil ? "\(violation.field) of partition \(partition.number) " : ""
+                problems.add(place(partition.number, violation.field), subject + violation.message)
+            }
         }
     }
 
@@ -258,5 +289,14 @@ extension Partition {
         name = wanted.name ?? name
         entryDelaySeconds = wanted.entryDelaySeconds ?? entryDelaySeconds
         for (mode, seconds) in wanted.exitDelays { exitDelaySeconds[keyPath: mode.delay] = seconds }
+        policy.take(wanted.policy)
+    }
+}
+
+extension PartitionPolicy {
+    /// The names of the members that differ.
+    fileprivate func members(unlike other: PartitionPolicy) -> [String] {
+        let (mine, others) = (settings, other.settings)
+        return Self.members.filter { mine[$0] != others[$0] }
     }
 }

@@ -107,7 +107,19 @@ struct FleetReconciler {
         }
         names.dealers[dealer.name] = id
         outcome.result.dealers.append(.init(name: dealer.name, dealerID: id))
+        try applyHolidays(dealer, id: id, isNew: existing == nil)
         for app in dealer.apps ?? [] { try apply(app, of: id, named: dealer.name) }
+    }
+
+    /// Sets the dealer's holidays as a whole, where the file names any or none.
+    private mutating func applyHolidays(_ dealer: FleetDealer, id: DealerID, isNew: Bool) throws {
+        guard let wanted = dealer.holidays else { return }
+        guard try wanted != (isNew ? [] : reader.holidays(of: id)) else { return }
+        if !isNew { note(.update, "dealer", dealer.name, members: ["holidays"]) }
+        try writer?.setHolidays(wanted, of: id)
+        if !isNew {
+            try audit("dealer.set_holidays", dealer: id, target: id.text, changes(["holidays"], of: dealer.name))
+        }
     }
 
     private mutating func apply(_ wanted: FleetApp, of dealer: DealerID, named dealerName: String) throws {

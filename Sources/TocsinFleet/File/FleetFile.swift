@@ -24,6 +24,7 @@ package struct FleetDealer: Sendable {
     package var place: Place
     package var name: String
     package var apps: [FleetApp]?
+    package var holidays: [Holiday]?
 }
 
 package struct FleetApp: Sendable {
@@ -65,6 +66,7 @@ package struct FleetSite: Sendable {
     package var timezone: String
     package var address: String?
     package var testMode: Bool?
+    package var complianceProfile: ComplianceProfile?
     package var partitions: [FleetPartition]?
     /// By kind; a kind that the file does not list is absent.
     package var fixtures: [FixtureKind: [FleetFixture]]
@@ -77,6 +79,8 @@ package struct FleetPartition: Sendable {
     /// Seconds by mode, only those that the file names.
     package var exitDelays: [ExitMode: Int]
     package var entryDelaySeconds: Int?
+    /// The members of the policy that the file names.
+    package var policy: JSONObject
 }
 
 /// The modes that have an exit delay of their own.

@@ -20,10 +20,11 @@ extension FleetParser {
     }
 
     private mutating func zone(_ node: Node, at place: Place) -> FleetFixture? {
-        let optional = [
-            "kind", "partitions", "device", "modes", "entry_delay_seconds", "delay_on_seconds", "silent",
-            "swinger_limit",
-        ]
+        let optional =
+            [
+                "kind", "partitions", "device", "modes", "entry_delay_seconds", "delay_on_seconds", "silent",
+                "swinger_limit", "cross_group",
+            ] + Self.zoneFlags
         guard let members = reader.members(node, at: place, required: ["number", "name", "type"], optional: optional)
         else { return nil }
         let number = reader.integer(members, "number", in: SiteLimits.zoneNumbers)
@@ -41,8 +42,17 @@ extension FleetParser {
         zone?.settings["delay_on_seconds"] = integer(members, "delay_on_seconds", in: Partition.delaySeconds)
         zone?.settings["silent"] = reader.boolean(members, "silent").map(JSON.bool)
         zone?.settings["swinger_limit"] = integer(members, "swinger_limit", in: 1...6)
+        zone?.settings["cross_group"] = reader.text(members, "cross_group", upTo: 40).map(JSON.string)
+        for name in Self.zoneFlags { zone?.settings[name] = reader.boolean(members, name).map(JSON.bool) }
         return number == nil || type == nil ? nil : zone
     }
+
+    /// What of a zone is either so or not.
+    static let zoneFlags = [
+        "swinger_exempt", "bypassable", "force_armable", "entry_override", "abort_window", "exterior",
+    ]
+    /// More uses than a code has in a lifetime.
+    private static let usesOfCode = 1...1_000_000
 
     private mutating func device(_ node: Node, at place: Place) -> FleetFixture? {
         guard let members = reader.members(node, at: place, required: ["name", "type"]) else { return nil }
@@ -62,7 +72,10 @@ extension FleetParser {
     }
 
     private mutating func user(_ node: Node, at place: Place) -> FleetFixture? {
-        let optional = ["code", "duress_code", "email", "rights", "valid_from", "valid_until", "one_time"]
+        let optional = [
+            "code", "duress_code", "email", "rights", "valid_from", "valid_until", "windows", "one_time",
+            "maximum_uses",
+        ]
         guard let members = reader.members(node, at: place, required: ["name"], optional: optional) else { return nil }
         var user = named(.user, members)
         user?.code = reader.marked(members, "code")
@@ -76,7 +89,13 @@ extension FleetParser {
         }
         user?.settings["valid_from"] = from.map { .string($0.rfc3339Seconds) }
         user?.settings["valid_until"] = until.map { .string($0.rfc3339Seconds) }
-        user?.settings["one_time"] = reader.boolean(members, "one_time").map(JSON.bool)
+        user?.settings["windows"] = windows(members)
+        let isOneTime = reader.boolean(members, "one_time")
+        user?.settings["one_time"] = isOneTime.map(JSON.bool)
+        user?.settings["maximum_uses"] = integer(members, "maximum_uses", in: Self.usesOfCode)
+        if isOneTime == true, members.has("maximum_uses") {
+            reader.problems.add(members.place(of: "maximum_uses"), "says what “one_time” says: leave one of them out")
+        }
         return user
     }
 
@@ -96,47 +115,6 @@ extension FleetParser {
         return .object(object)
     }
 
-    private mutating func schedule(_ node: Node, at place: Place) -> FleetFixture? {
-        let optional = ["name", "arm", "disarm", "days", "force_arm", "warning_minutes"]
-        guard let members = reader.members(node, at: place, required: ["partition", "at"], optional: optional) else {
-            return nil
-        }
-        let partition = reader.integer(members, "partition", in: SiteLimits.partitionNumbers)
-        let mode: ModeName? = reader.choice(members, "arm")
-        let disarms = reader.boolean(members, "disarm")
-        if members.has("arm") == members.has("disarm") || disarms == false {
-            reader.problems.add(place, "must have either “arm” with a mode or “disarm: true”")
-        }
-        let at = timeOfDay(members)
-        let days =
-            members.has("days")
-            ? reader.choices(members, "days", among: Weekday.allCases) : Set(Weekday.allCases)
-        if days?.isEmpty == true {
-            reader.problems.add(members.place(of: "days"), "is empty: leave it out for every day")
-        }
-        let force = reader.boolean(members, "force_arm")
-        let warning = integer(members, "warning_minutes", in: 0...120)
-        let givenName = reader.text(members, "name")
-        guard let partition, let at, let days, mode != nil || disarms == true else { return nil }
-        var settings = JSONObject()
-        settings["partition"] = JSON(partition)
-        settings["arm"] = mode.map { .string($0.rawValue) }
-        settings["disarm"] = mode == nil ? true : nil
-        settings["at"] = .string(at)
-        settings["days"] = ordered(days)
-        settings["force_arm"] = force.map(JSON.bool)
-        settings["warning_minutes"] = warning
-        // A rule without a name is told apart by what it does.
-        let name = givenName ?? Schedule.derivedName(of: settings)
-        return FleetFixture(
-            place: place,
-            kind: .schedule,
-            name: name,
-            settings: settings,
-            partitions: Marked(value: [partition], place: members.place(of: "partition"))
-        )
-    }
-
     private mutating func contact(_ node: Node, at place: Place) -> FleetFixture? {
         guard let members = reader.members(node, at: place, required: ["name"], optional: ["email", "phone", "role"])
         else { return nil }
@@ -153,7 +131,7 @@ extension FleetParser {
         reader.text(members, "name").map { FleetFixture(place: members.place, kind: kind, name: $0, settings: [:]) }
     }
 
-    private mutating func integer(_ members: Members, _ name: String, in range: ClosedRange<Int>) -> JSON? {
+    mutating func integer(_ members: Members, _ name: String, in range: ClosedRange<Int>) -> JSON? {
         reader.integer(members, name, in: range).map { JSON($0) }
     }
 
@@ -190,17 +168,7 @@ extension FleetParser {
         }
     }
 
-    /// `HH:MM`, the site's local time.
-    private mutating func timeOfDay(_ members: Members) -> String? {
-        guard let text = reader.text(members, "at") else { return nil }
-        guard let time = TimeOfDay(text) else {
-            reader.problems.add(members.place(of: "at"), "“\(text)” is not a time of day: write it like \"18:00\"")
-            return nil
-        }
-        return time.text
-    }
-
-    private func ordered<T: RawRepresentable<String> & CaseIterable & Hashable>(_ values: Set<T>) -> JSON {
+    func ordered<T: RawRepresentable<String> & CaseIterable & Hashable>(_ values: Set<T>) -> JSON {
         JSON(T.allCases.filter(values.contains).map(\.rawValue))
     }
 }

@@ -15,7 +15,8 @@ enum SiteLimits {
 extension FleetParser {
     mutating func site(_ node: Node, at place: Place) -> FleetSite? {
         let lists = FixtureKind.allCases.map(\.listName)
-        let optional = ["external_site_id", "partner", "address", "test_mode", "partitions"] + lists
+        let optional =
+            ["external_site_id", "partner", "address", "test_mode", "compliance_profile", "partitions"] + lists
         guard
             let members = reader.members(node, at: place, required: ["name", "dealer", "timezone"], optional: optional)
         else { return nil }
@@ -26,6 +27,7 @@ extension FleetParser {
         let timezone = timezone(members)
         let address = reader.text(members, "address", upTo: 500)
         let testMode = reader.boolean(members, "test_mode")
+        let profile: ComplianceProfile? = reader.choice(members, "compliance_profile")
         let partitions = each(members, "partitions") { $0.partition($1, at: $2) }
         checkPartitions(partitions, at: members.place(of: "partitions"))
         var fixtures: [FixtureKind: [FleetFixture]] = [:]
@@ -33,7 +35,7 @@ extension FleetParser {
             fixtures[kind] = each(members, kind.listName) { $0.fixture(kind, $1, at: $2) }
             checkFixtures(fixtures[kind] ?? [], of: kind, at: members.place(of: kind.listName))
         }
-        checkCodes(fixtures[.user] ?? [])
+        checkCodes(fixtures[.user] ?? [], digits: (profile ?? .none).codeDigits)
         guard let name, let dealer, let timezone else { return nil }
         return FleetSite(
             place: place,
@@ -44,6 +46,7 @@ extension FleetParser {
             timezone: timezone,
             address: address,
             testMode: testMode,
+            complianceProfile: profile,
             partitions: partitions,
             fixtures: fixtures
         )
@@ -63,7 +66,7 @@ extension FleetParser {
     }
 
     private mutating func partition(_ node: Node, at place: Place) -> FleetPartition? {
-        let optional = ["name", "exit_delay_seconds", "entry_delay_seconds"]
+        let optional = ["name", "exit_delay_seconds", "entry_delay_seconds"] + PartitionPolicy.members
         guard let members = reader.members(node, at: place, required: ["number"], optional: optional) else {
             return nil
         }
@@ -83,8 +86,16 @@ extension FleetParser {
             }
         }
         let entry = reader.integer(members, "entry_delay_seconds", in: Partition.delaySeconds)
+        let policy = policy(members)
         return number.map {
-            FleetPartition(place: place, number: $0, name: name, exitDelays: delays, entryDelaySeconds: entry)
+            FleetPartition(
+                place: place,
+                number: $0,
+                name: name,
+                exitDelays: delays,
+                entryDelaySeconds: entry,
+                policy: policy
+            )
         }
     }
 
@@ -111,11 +122,11 @@ extension FleetParser {
     }
 
     /// Codes are unique in a site; taken and weak ones are refused in the same words (design, arming: people).
-    private mutating func checkCodes(_ users: [FleetFixture]) {
+    private mutating func checkCodes(_ users: [FleetFixture], digits: ClosedRange<Int>) {
         var seen: Set<String> = []
         for code in users.flatMap({ [$0.code, $0.duressCode] }).compactMap(\.self) {
-            if !UserCode.isAcceptable(code.value) || !seen.insert(code.value).inserted {
-                reader.problems.add(code.place, UserCode.refusal)
+            if !UserCode.isAcceptable(code.value, digits: digits) || !seen.insert(code.value).inserted {
+                reader.problems.add(code.place, UserCode.refusal(digits: digits))
             }
         }
     }

@@ -235,6 +235,12 @@ enum PartitionOperations {
                     throw APIError(.lastPartition, "A site's last partition cannot be deleted. Delete the site.")
                 }
                 if !call.isForced { try SiteOperations.refuseIfArmed(record, partitions: [partition]) }
+                // A common area goes on with the partitions that are left.
+                for var other in record.configuration.partitions
+                where other.policy.commonAreaOf.contains(partition.number) {
+                    other.policy.commonAreaOf.removeAll { $0 == partition.number }
+                    try transaction.update(other)
+                }
                 try transaction.deletePartition(partition.id, of: id)
                 let explanation = "The partition \(partition.name) was deleted."
                 return change(.noContent, "partition.delete", partition, record, explanation)

@@ -189,10 +189,12 @@ enum ScheduleOperations {
         } catch {
             throw APIError.invalid(error.field, error.message)
         }
-        if let number = rule.settings.integer("partition"),
-            !record.configuration.partitions.contains(where: { $0.number == number })
-        {
+        let number = rule.settings.integer("partition")
+        guard let partition = record.configuration.partitions.first(where: { $0.number == number }) else {
             throw APIError.invalid("partition", "is not the number of a partition of the site")
+        }
+        if let mode = rule.settings["arm"]?.string, !partition.offers(ArmingMode(wireName: mode)) {
+            throw APIError.invalid("arm", "must be away, stay, night or one of the partition's \"custom_modes\"")
         }
         let name = body.optionalString("name")
         rule.name = name ?? (wasDerived ? Schedule.derivedName(of: rule.settings) : rule.name)
