@@ -93,7 +93,7 @@ enum Wiring {
                 trustedProxies: try proxies(settings),
                 egress: policy
             ),
-            arming: engine,
+            sites: engine,
             deliveries: delivery,
             fleet: RemoteFleet(service: fleet(store, policy: policy)),
             broadcaster: broadcaster,

@@ -136,7 +136,7 @@ struct ServerWorld: Sendable {
             clock: clock,
             randomness: randomness,
             settings: ServerSettings(host: "127.0.0.1", port: 0, publicURL: publicURL),
-            arming: engine,
+            sites: engine,
             deliveries: deliveries,
             broadcaster: broadcaster,
             metricsPage: { registry.page() },

@@ -10,6 +10,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
 
     case invalidAPIKey = "invalid_api_key"
     case permissionDenied = "permission_denied"
+    case invalidUserCode = "invalid_user_code"
 
     case notFound = "not_found"
     case dealerNotFound = "dealer_not_found"
@@ -31,6 +32,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case methodNotAllowed = "method_not_allowed"
 
     case alreadyExists = "already_exists"
+    case armFailed = "arm_failed"
     case armingAuthorityConflict = "arming_authority_conflict"
     case armingModelLocked = "arming_model_locked"
     case deletionRefused = "deletion_refused"
@@ -59,22 +61,25 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case timestampInFuture = "timestamp_in_future"
 
     case rateLimited = "rate_limited"
+    case userCodeLocked = "user_code_locked"
 
     case internalError = "internal_error"
     case serviceUnavailable = "service_unavailable"
+    case partnerUnreachable = "partner_unreachable"
 
     package var status: HTTPResponse.Status {
         switch self {
         case .malformedJSON, .malformedRequest, .invalidIdempotencyKey, .invalidTraceID: .badRequest
         case .invalidAPIKey: .unauthorized
-        case .permissionDenied: .forbidden
+        case .permissionDenied, .invalidUserCode: .forbidden
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
             .deviceNotFound, .relayNotFound, .userNotFound, .scheduleNotFound, .contactNotFound, .appNotFound,
             .endpointNotFound, .eventNotFound, .deliveryNotFound,
             .consumerNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .alreadyExists, .armingAuthorityConflict, .armingModelLocked, .deletionRefused, .endpointDisabled,
+        case .alreadyExists, .armFailed, .armingAuthorityConflict, .armingModelLocked, .deletionRefused,
+            .endpointDisabled,
             .endpointEnabled, .idempotencyConflict,
             .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
@@ -85,9 +90,10 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .validationFailed, .userCodeUnacceptable, .dealerRequired, .invalidCursor, .timestampNotUTC,
             .timestampInFuture:
             .unprocessableContent
-        case .rateLimited: .tooManyRequests
+        case .rateLimited, .userCodeLocked: .tooManyRequests
         case .internalError: .internalServerError
         case .serviceUnavailable: .serviceUnavailable
+        case .partnerUnreachable: .gatewayTimeout
         }
     }
 }

@@ -149,7 +149,7 @@ enum AccessOperations {
         }
         for member in ["nbf", "iat"] {
             guard let json = token.payload[member] else { continue }
-            guard let from = seconds(json), from <= now + ArmingReportForm.clockSkewMax else { throw refusal }
+            guard let from = seconds(json), from <= now + ReportedTime.clockSkewMax else { throw refusal }
         }
         guard let partner = try await partner(issuer, call), !partner.isRevoked, let jwks = partner.jwks,
             let keys = try? ClientKeys(JSONParser.parse(jwks)), await keys.verify(token)

@@ -6,7 +6,7 @@ import TocsinLedger
 
 /// A partner's report of the arming state, and the state itself (decisions §4, §5).
 enum ArmingOperations {
-    static let all = [report, get]
+    static let all = [report, get, history]
 
     // MARK: Operations
 
@@ -39,7 +39,7 @@ enum ArmingOperations {
         tag: .arming,
         summary: "Get the arming state of a site",
         callers: .holding(.sitesRead),
-        replies: [.ok("The state; `ETag` is the site's version.", stateSchema)],
+        replies: [.ok("The state; `ETag` is the site's version.", ArmingView.siteSchema)],
         errors: [.siteNotFound],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
@@ -47,7 +47,7 @@ enum ArmingOperations {
                 let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
                 return (record, try reader.fixtures(of: id, kind: .zone, within: reach))
             }
-            return Reply.ok(json(record, zones)).tagged(version: record.version)
+            return Reply.ok(ArmingView.site(record, zones: zones)).tagged(version: record.version)
         }
     )
 
@@ -65,7 +65,7 @@ enum ArmingOperations {
             address: call.address,
             idempotency: call.idempotency?.ticket
         )
-        switch try await call.services.arming.report(command) {
+        switch try await call.services.sites.report(command) {
         case .accepted(let reply): return .ok(bytes: reply.json)
         case .refused(.unknownPartition): throw APIError.missing(.partitionNotFound, field: "partition")
         case .refused(.invalidTransition(let partition, let name, let current, let allowed)):
@@ -123,102 +123,4 @@ enum ArmingOperations {
         ),
         .required("event_ids", .array(of: .id(EventNoun.prefix))),
     ]).named("ArmingReportReply")
-
-    // MARK: The state
-
-    private static let stateSchema = Schema.object([
-        .required("site_id", .id(SiteNoun.prefix)),
-        .required("arming_model", .oneOf(ArmingModel.self)),
-        .required("partitions", .array(of: partitionSchema, count: 0...Partition.maximumPerSite)),
-        .required("zones", .array(of: zoneSchema)),
-    ]).named("SiteArming")
-
-    private static let partitionSchema = Schema.object([
-        .required("partition_id", .id(PartitionNoun.prefix)),
-        .required("name", .name),
-        .required("number", .integer(1...Int64(Partition.maximumPerSite))),
-        .required("state", .oneOf(ReportedState.allCases.filter { $0 != .armFailure }.map(\.rawValue))),
-        .optional("mode", Schema.string(1...64).described("What it is armed in, or arming to.")),
-        .required("since", .time),
-        .optional(
-            "by",
-            .object([
-                .optional("user_id", .string(1...255)), .optional("name", .name),
-                .required("method", .oneOf(Source.self)),
-            ])
-        ),
-        .required(
-            "ready",
-            .object([.required("away", .boolean), .required("stay", .boolean), .required("night", .boolean)])
-        ),
-        .required("not_ready", .array(of: .any)),
-        .required("bypassed_zones", .array(of: .integer(1...9999))),
-        .optional("exit_delay_ends_at", .time),
-        .optional("entry_delay_ends_at", .time),
-        .required("in_alarm", .boolean),
-        .required("alarm_memory", .boolean),
-        .required("version", .count),
-    ]).named("PartitionArming")
-
-    private static let zoneSchema = Schema.object([
-        .required("zone_id", .id(ZoneNoun.prefix)),
-        .optional("number", .integer(1...9999)),
-        .required("name", .name),
-        .optional("type", .oneOf(ZoneType.self)),
-    ])
-
-    private static func json(_ record: SiteRecord, _ zones: [Fixture]) -> JSON {
-        let configuration = record.configuration
-        let partitions = configuration.partitions.compactMap { partition in
-            record.state.partitions[partition.id].map { json(partition, $0) }
-        }
-        return [
-            "site_id": .string(configuration.site.id.text),
-            "arming_model": .string(configuration.site.armingModel.rawValue),
-            "partitions": .array(partitions),
-            "zones": .array(
-                zones.map { zone in
-                    var object: JSONObject = ["zone_id": .string(zone.id)]
-                    object["number"] = zone.number.map { JSON($0) }
-                    object["name"] = .string(zone.name)
-                    object["type"] = zone.settings["type"]
-                    return .object(object)
-                }
-            ),
-        ]
-    }
-
-    private static func json(_ partition: Partition, _ state: PartitionState) -> JSON {
-        var object: JSONObject = [
-            "partition_id": .string(partition.id.text),
-            "name": .string(partition.name),
-            "number": JSON(partition.number),
-            "state": .string(state.phase.wireState),
-        ]
-        object["mode"] = state.phase.mode.map { .string($0.wireName) }
-        object["since"] = .string(state.since.rfc3339Seconds)
-        object["by"] = state.by.map { by in
-            var person = JSONObject()
-            person["user_id"] = by.userID.map(JSON.string)
-            person["name"] = by.name.map(JSON.string)
-            person["method"] = .string(by.source.rawValue)
-            return .object(person)
-        }
-        // Until signals are judged here, only an alarm is known to stand against arming.
-        let isReady = JSON.bool(!state.inAlarm)
-        object["ready"] = ["away": isReady, "stay": isReady, "night": isReady]
-        object["not_ready"] = []
-        object["bypassed_zones"] = []
-        if case .arming = state.phase, let overdueAt = state.overdueAt {
-            object["exit_delay_ends_at"] = .string((overdueAt - overdueGrace).rfc3339Seconds)
-        }
-        object["entry_delay_ends_at"] = state.countdown.map { .string($0.deadline.rfc3339Seconds) }
-        object["in_alarm"] = .bool(state.inAlarm)
-        object["alarm_memory"] = .bool(state.alarmMemory)
-        object["version"] = .integer(state.version)
-        return .object(object)
-    }
-
-    /// What an announced arming has beyond its delay before it counts as overdue (decisions §4).
-    private static let overdueGrace: Duration = .seconds(5)
 }

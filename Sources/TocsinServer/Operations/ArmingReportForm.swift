@@ -7,15 +7,12 @@ enum ArmingReportForm {
     static let delaySecondsMax: Int64 = 3600
     /// More than any panel has zones.
     static let zonesMax = 256
-    /// How far a partner's clock may be ahead of ours (decisions §1).
-    static let clockSkewMax: Duration = .seconds(30)
 
     static let schema = Schema.object([
         .required("state", Schema.oneOf(ReportedState.allCases.map(\.rawValue), ignoringCase: true)),
         .required(
             "partition",
-            Schema.anyOf([.string(1...64), .integer(1...Int64(Partition.maximumPerSite))])
-                .described("\"all\", a partition's id, or its number as a number or a string.").example("all")
+            PartitionTarget.schema
         ),
         .required("timestamp", Schema.time.described("When it happened, in UTC (`Z` or `+00:00`).")),
         .optional(
@@ -56,8 +53,12 @@ enum ArmingReportForm {
         }
         return ArmingReport(
             state: state,
-            target: try target(body.object["partition"]),
-            timestamp: try timestamp(try body.string("timestamp"), receivedAt: receivedAt),
+            target: try PartitionTarget(body.object["partition"]),
+            timestamp: try ReportedTime.instant(
+                try body.string("timestamp"),
+                field: "timestamp",
+                receivedAt: receivedAt
+            ),
             userID: userID,
             source: source,
             delaySeconds: body.optionalInteger("delay_seconds"),
@@ -68,41 +69,5 @@ enum ArmingReportForm {
             reason: body.optionalString("reason"),
             reportID: body.optionalString("report_id")
         )
-    }
-
-    private static func target(_ json: JSON?) throws -> PartitionTarget {
-        if let number = json?.integer { return .number(Int(number)) }
-        guard let text = json?.string else { throw UncheckedFieldError(field: "partition") }
-        if text == "all" { return .all }
-        if let id = PartitionID(text) { return .id(id) }
-        if let number = Int(text), number > 0, String(number) == text { return .number(number) }
-        throw APIError.invalid("partition", "must be \"all\", a partition's id, or its number")
-    }
-
-    private static func timestamp(_ text: String, receivedAt: Instant) throws -> Instant {
-        let timestamp: Instant
-        do throws(TimestampError) {
-            timestamp = try Instant(rfc3339: text)
-        } catch {
-            switch error {
-            case .malformed:
-                throw APIError.invalid("timestamp", "must be an RFC 3339 time such as \"2026-05-26T10:21:34Z\"")
-            case .notUTC:
-                throw APIError(
-                    .timestampNotUTC,
-                    "\"timestamp\" must be in UTC: end it with Z or +00:00.",
-                    field: "timestamp"
-                )
-            }
-        }
-        guard timestamp <= receivedAt + clockSkewMax else {
-            throw APIError(
-                .timestampInFuture,
-                "\"timestamp\" is more than 30 s ahead of our clock. Check that yours is synchronised.",
-                field: "timestamp",
-                details: ["server_time": .string(receivedAt.rfc3339Milliseconds)]
-            )
-        }
-        return timestamp
     }
 }

@@ -106,6 +106,7 @@ enum FleetOperations {
                 address: call.address
             )
             let reply = try await fleet.apply(Array(call.body.string("file").utf8), request)
+            await call.services.sites.reconfigured()
             for dealer in reply.dealers { call.services.directory.forget(dealer) }
             for app in reply.apps {
                 call.services.directory.forget(app)

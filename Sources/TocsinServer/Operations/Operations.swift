@@ -13,6 +13,8 @@
 package enum Operations {
     package static let all: [Operation] =
         ArmingOperations.all
+        + ArmingActions.all
+        + SignalOperations.all
         + SiteOperations.all
         + PartitionOperations.all
         + ZoneOperations.all

@@ -14,7 +14,11 @@ package struct Call: Sendable {
     package var address: String? { clientAddress?.description }
     /// When the last byte of the request was read.
     package let receivedAt: Instant
-    /// The body, if it is an object; it has passed the operation's schema.
+    /// Begins where `receivedAt` does, on a clock that nobody sets.
+    package let pacing: CodePacing
+    /// The body; it has passed the operation's schema.
+    package let json: JSON
+    /// The body, if it is an object.
     package let body: Fields
     /// The body's bytes, for operations that read them themselves.
     package let bytes: [UInt8]
@@ -71,6 +75,22 @@ package struct Call: Sendable {
         }
     }
 
+    /// The call as the site engine and the audit log need it.
+    var request: TocsinEngine.Request {
+        get throws {
+            TocsinEngine.Request(
+                siteID: try siteID,
+                reach: try reach,
+                actor: caller.actor,
+                receivedAt: receivedAt,
+                requestID: requestID,
+                traceID: traceID,
+                address: address,
+                idempotency: idempotency?.ticket
+            )
+        }
+    }
+
     /// Whether the credential would still be let in: what lasts longer than a request asks again.
     package var isStillAdmitted: Bool {
         get async {
@@ -100,13 +120,26 @@ package struct Call: Sendable {
         guard let wanted = head.ifMatch, wanted != "*" else { return }
         let tags = wanted.split(separator: ",").map { $0.trimmed }
         guard tags.contains("\"\(version)\"") || tags.contains("\(version)") else {
-            throw APIError(
-                .versionConflict,
-                "It has changed since you read it: the version is now \(version). Read it again and repeat the change.",
-                details: ["version": .integer(version)]
-            )
+            throw APIError.versionConflict(current: version)
         }
     }
+
+    /// The version that `If-Match` demands of a site, for whoever decides on the site later; none if any will do.
+    ///
+    /// Of several that are named the present one is meant; a text that names none of ours matches no version.
+    func matchedVersion(of site: SiteID) async throws -> Int64? {
+        guard let wanted = head.ifMatch, wanted != "*" else { return nil }
+        let versions = wanted.split(separator: ",").map { tag in
+            Int64(tag.trimmed.filter { $0 != "\"" }) ?? Self.impossibleVersion
+        }
+        if versions.count == 1 { return versions[0] }
+        let reach = try reach
+        let present = try await read { try $0.siteRecord(site, within: reach)?.version }
+        return versions.first { $0 == present } ?? Self.impossibleVersion
+    }
+
+    /// No site has it: versions count from 1.
+    private static let impossibleVersion: Int64 = -1
 
     // MARK: Answering
 
@@ -129,7 +162,7 @@ package struct Call: Sendable {
     /// `body` may run more than once. Effects outside of the ledger come after this has returned.
     package func commit(_ body: @escaping @Sendable (any LedgerTransaction) throws -> Change) async throws -> Reply {
         let call = self
-        return try await services.ledger.write { transaction in
+        let reply = try await services.ledger.write { transaction in
             let change = try body(transaction)
             try transaction.append(call.auditEntry(of: change))
             if let claim = call.idempotency {
@@ -137,6 +170,9 @@ package struct Call: Sendable {
             }
             return change.reply
         }
+        // A changed configuration may have moved a site's deadlines.
+        await services.sites.reconfigured()
+        return reply
     }
 
     private func auditEntry(of change: Change) -> AuditEntry {
@@ -208,6 +244,15 @@ package struct Change: Sendable {
 }
 
 extension APIError {
+    /// 412: the request stands on a version that is not the present one.
+    package static func versionConflict(current version: Int64) -> APIError {
+        APIError(
+            .versionConflict,
+            "It has changed since you read it: the version is now \(version). Read it again and repeat the change.",
+            details: ["version": .integer(version)]
+        )
+    }
+
     /// 404 `<thing>_not_found`, which is also said of another tenant's (decisions §1).
     package static func missing(_ code: ErrorCode, field: String? = nil) -> APIError {
         let thing = code.rawValue.replacing("_not_found", with: "")

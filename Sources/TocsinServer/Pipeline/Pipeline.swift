@@ -43,7 +43,7 @@ struct Pipeline: HTTPResponder {
         var call: Call?
     }
 
-    func respond(to request: Request, context: Connection) async throws -> Response {
+    func respond(to request: HummingbirdCore.Request, context: Connection) async throws -> Response {
         let now = services.clock.now
         var progress = Progress(
             requestID: services.newRequestID(at: now),
@@ -66,7 +66,11 @@ struct Pipeline: HTTPResponder {
 
     // MARK: Steps
 
-    private func answer(_ request: Request, _ context: Connection, _ progress: inout Progress) async throws -> Reply {
+    private func answer(
+        _ request: HummingbirdCore.Request,
+        _ context: Connection,
+        _ progress: inout Progress
+    ) async throws -> Reply {
         let target = request.head.path ?? "/"
         let split = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
         let rawQuery = split == target.endIndex ? "" : target[target.utf8.index(after: split)...]
@@ -84,18 +88,21 @@ struct Pipeline: HTTPResponder {
         }
         try limit(operation, pathValues, &progress)
         let bytes = try await body(of: request, operation, progress.head)
-        let receivedAt = services.clock.now
+        let (receivedAt, pacing) = (services.clock.now, CodePacing())
         let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
         if let claim { try services.running.begin(claim) }
         defer { if let claim { services.running.end(claim) } }
         if let claim, let stored = try await stored(claim) { return try claim.replay(stored) }
+        let json = try checkedBody(bytes, operation, progress.head)
         let call = Call(
             services: services,
             caller: progress.caller,
             requestID: progress.requestID,
             traceID: progress.traceID,
             receivedAt: receivedAt,
-            body: try checkedBody(bytes, operation, progress.head),
+            pacing: pacing,
+            json: json,
+            body: Fields(json.object ?? [:]),
             bytes: bytes,
             query: try checkedQuery(rawQuery, operation),
             idempotency: claim,
@@ -154,7 +161,11 @@ struct Pipeline: HTTPResponder {
     }
 
     /// Reads the body if the operation has one; a body that it does not have is left unread.
-    private func body(of request: Request, _ operation: Operation, _ head: RequestHead) async throws -> [UInt8] {
+    private func body(
+        of request: HummingbirdCore.Request,
+        _ operation: Operation,
+        _ head: RequestHead
+    ) async throws -> [UInt8] {
         let type: String
         switch operation.body {
         case .none: return []
@@ -216,8 +227,8 @@ struct Pipeline: HTTPResponder {
         return record.flatMap { now - $0.createdAt < IdempotencyRecord.lifetime ? $0 : nil }
     }
 
-    private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> Fields {
-        guard case .json(let schema) = operation.body else { return Fields([:]) }
+    private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> JSON {
+        guard case .json(let schema) = operation.body else { return [:] }
         let json: JSON
         do {
             json = try JSONParser.parse(bytes)
@@ -230,7 +241,7 @@ struct Pipeline: HTTPResponder {
         }
         let errors = schema.validate(json, strict: head.isStrict)
         if !errors.isEmpty { throw APIError.invalid(errors) }
-        return Fields(json.object ?? [:])
+        return json
     }
 
     /// Turns the query's texts into the values that the parameters' schemas ask for; unknown parameters are ignored.

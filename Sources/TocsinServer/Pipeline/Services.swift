@@ -13,7 +13,7 @@ package final class Services: Sendable {
     package let settings: ServerSettings
     package let directory: Directory
     package let tokens: TokenIssuer
-    package let arming: any ArmingReports
+    package let sites: any SiteControl
     package let deliveries: any DeliveryControl
     /// Applies and exports fleet files; none where nobody wired one.
     let fleet: (any FleetControl)?
@@ -38,7 +38,7 @@ package final class Services: Sendable {
         clock: any WallClock,
         randomness: any Randomness,
         settings: ServerSettings,
-        arming: any ArmingReports,
+        sites: any SiteControl,
         deliveries: any DeliveryControl,
         fleet: (any FleetControl)?,
         broadcaster: EventBroadcaster,
@@ -49,7 +49,7 @@ package final class Services: Sendable {
         self.clock = clock
         self.randomness = randomness
         self.settings = settings
-        self.arming = arming
+        self.sites = sites
         self.deliveries = deliveries
         self.fleet = fleet
         self.broadcaster = broadcaster
@@ -117,12 +117,16 @@ package struct ServerSettings: Sendable {
     }
 }
 
-/// What decides partners' reports.
-package protocol ArmingReports: Sendable {
+/// What decides everything that happens on a site.
+package protocol SiteControl: Sendable {
     func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
+    func command(_ command: PanelCommand) async throws(LedgerError) -> PanelResult
+    func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult
+    /// Some site's configuration was changed: what is due by the new one is looked at now.
+    func reconfigured() async
 }
 
-extension SiteEngine: ArmingReports {}
+extension SiteEngine: SiteControl {}
 
 /// What management tells the delivery engine, after the commit.
 package protocol DeliveryControl: Sendable {

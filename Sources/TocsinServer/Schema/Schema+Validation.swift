@@ -117,15 +117,16 @@ private struct Validation {
     }
 
     private mutating func checkAlternatives(_ value: JSON, _ schemas: [Schema]) {
-        var first: [FieldError]?
+        var told: [FieldError]?
         for schema in schemas {
             var attempt = Validation(strict: strict)
             attempt.path = path
             attempt.check(value, schema)
             if attempt.errors.isEmpty { return }
-            first = first ?? attempt.errors
+            // What was meant is the form of the value's own kind; where there is none, the first.
+            if told == nil || schema.isOfKind(value) { told = attempt.errors }
         }
-        errors.append(contentsOf: first ?? [])
+        errors.append(contentsOf: told ?? [])
     }
 
     private mutating func descend(_ step: Step, _ body: (inout Validation) -> Void) {
@@ -148,5 +149,18 @@ private struct Validation {
             }
         }
         errors.append(FieldError(field: field, message: complaint))
+    }
+}
+
+extension Schema {
+    /// Whether the form is one for values of this kind, whatever else it asks of them.
+    fileprivate func isOfKind(_ value: JSON) -> Bool {
+        switch (kind, value) {
+        case (.any, _), (.boolean, .bool), (.integer, .integer), (.integer, .decimal), (.string, .string),
+            (.array, .array), (.object, .object), (.map, .object):
+            true
+        case (.anyOf(let schemas), _): schemas.contains { $0.isOfKind(value) }
+        case (.boolean, _), (.integer, _), (.string, _), (.array, _), (.object, _), (.map, _): false
+        }
     }
 }

@@ -1,0 +1,102 @@
+import HTTPTypes
+import Testing
+import TocsinCore
+import TocsinJSON
+
+@testable import TocsinServer
+
+/// A duress code cannot be told from the ordinary one by whoever is not entitled to know (design, arming: people; I17).
+@Suite struct DuressTests {
+    typealias Shop = ServerWorld.Shop
+
+    /// Everything that an app without `events:read` sees of a shop after the same story with this code.
+    private func story(_ code: String, alarmed: Bool) async throws -> (seen: [String], alarms: Int) {
+        let seen = Box<([String], Int)>(([], 0))
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, reader) = try await world.app(of: shop.dealer, [.sitesRead, .armingWrite, .devicesRead])
+            var told: [String] = []
+            _ = try await world.command("arm", shop, ["instant_arm": true])
+            world.clock.advance(.seconds(10))
+            if alarmed { _ = try await world.signal(shop, 5, "open") }
+            let key = ["Idempotency-Key": "k"]
+            let reply = try await world.command("disarm", shop, code: code, as: reader, headers: key)
+            told += [reply.text, reply.headers[.eTag] ?? "", "\(reply.status)"]
+            let replay = try await world.command("disarm", shop, code: code, as: reader, headers: key)
+            told += [replay.text, "\(replay.headers)"]
+            for path in ["arming", "arming/history", ""] {
+                let answer = try await world.send(.get, path.isEmpty ? shop.path : "\(shop.path)/\(path)", as: reader)
+                told += [answer.text, answer.headers[.eTag] ?? ""]
+            }
+            world.clock.advance(.seconds(400))
+            let again = try await world.command("arm", shop, ["mode": "night"], code: code, as: reader)
+            let events = try await world.send(.get, "/v1/events?after=0", as: reader)
+            told += [again.text, again.headers[.eTag] ?? "", events.text]
+            let log = try await world.send(.get, "/v1/events?after=0&type=alarm.created", as: shop.key)
+            let triggers = log["data"]?.array?.compactMap { $0["event"]?["data"]?["trigger"]?.string } ?? []
+            seen.value = (told, triggers.count { $0 == "duress" })
+        }
+        return seen.value
+    }
+
+    @Test(arguments: [false, true])
+    func `replies, versions, pages, history and events read the same, and the silent alarm is raised`(
+        alarmed: Bool
+    ) async throws {
+        let normal = try await story(Shop.code, alarmed: alarmed)
+        let duress = try await story(Shop.duressCode, alarmed: alarmed)
+        #expect(normal.alarms == 0)
+        #expect(duress.alarms >= 1)
+        #expect(normal.seen.count == duress.seen.count)
+        for (one, other) in zip(normal.seen, duress.seen) {
+            #expect(Self.masked(one) == Self.masked(other))
+        }
+    }
+
+    /// Ids and sequences are drawn in another order when there is one event more; everything else must be equal.
+    ///
+    /// That a gap between visible sequences hints at something hidden is accepted (decisions §14).
+    private static func masked(_ text: String) -> String {
+        text.replacing(/(evt|req)_[0-9a-z]{26}/) { "\($0.output.1)_…" }
+            .replacing(/sequence":\d+/, with: "sequence\":…")
+            .replacing(/"next_cursor":"?\w+"?/, with: "\"next_cursor\":…")
+    }
+
+    @Test func `during a lock-out a duress code gets the same reply, and raises the alarm`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            for _ in 1...5 { _ = try await world.command("disarm", shop, code: "0815") }
+            let normal = try await world.command("disarm", shop)
+            let duress = try await world.command("disarm", shop, code: Shop.duressCode)
+            #expect(normal.status == 429)
+            #expect(duress.status == 429)
+            #expect(duress.headers[.retryAfter] == normal.headers[.retryAfter])
+            #expect(duress.text.utf8.count == normal.text.utf8.count)
+            let log = try await world.send(.get, "/v1/events?after=0&type=alarm.created", as: shop.key)
+            #expect(log["data"]?.array?.count == 1)
+            #expect(log["data"]?.array?.first?["event"]?["data"]?["priority"] == "CRITICAL")
+        }
+    }
+
+    @Test func `no code is written down: not in the audit log, not in a refusal`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let wrong = "80156032"
+            for code in [Shop.code, Shop.duressCode, wrong] {
+                _ = try await world.command("arm", shop, code: code, headers: ["Idempotency-Key": "k\(code)"])
+                let answer = try await world.command("disarm", shop, code: code)
+                #expect(!answer.text.contains(code))
+            }
+            let audit = try await world.send(.get, "/v1/audit?limit=200", as: world.admin)
+            #expect(audit.text.contains("arming.disarm"))
+            for code in [Shop.code, Shop.duressCode, wrong] { #expect(!audit.text.contains("\"\(code)\"")) }
+        }
+    }
+}
+
+/// A value that a closure hands out.
+private final class Box<Value>: @unchecked Sendable {
+    // Sendable: written once, before the only reader goes on.
+    var value: Value
+    init(_ value: Value) { self.value = value }
+}
