@@ -25,8 +25,11 @@ extension PanelStep {
     private mutating func replan(_ rule: Schedule) {
         let definition = rule.definition(in: timeZone)
         guard var planned = state.schedules[rule.id], planned.definition == definition else {
+            // A rule that is changed in the second in which it is due is due all the same.
+            let start = now + lateness
+            let known = state.schedules[rule.id]?.handledThrough
             var fresh = ScheduleState(definition: definition)
-            fresh.handledThrough = now
+            fresh.handledThrough = known.map { max($0, start - ScheduleTiming.promptness) } ?? start
             plan(rule, &fresh)
             return
         }
@@ -90,10 +93,12 @@ extension PanelStep {
 
     /// The rule was changed or taken away since it was planned, or has nothing to arm.
     private mutating func planAnew(_ id: ScheduleID) {
-        state.schedules[id] = nil
         guard let rule = site.schedules.first(where: { $0.id == id }),
             site.partitions.contains(where: { $0.number == rule.partition })
-        else { return }
+        else {
+            state.schedules[id] = nil
+            return
+        }
         replan(rule)
     }
 
