@@ -20,6 +20,8 @@ struct Plan {
             // A partner's site runs nothing by its own clock.
             timeZone: site.armingModel == .platformTriggered ? tools.timeZones.rulesOrUTC(for: site.timezone) : .utc
         )
+        // Whatever comes first after a change plans anew: once a state is stored, the mark of the change is gone.
+        if record.isReconfigured { machine.reconfigured(at: now) }
         decision = Decision(
             siteID: site.id,
             dealerID: site.dealerID,
@@ -87,7 +89,6 @@ struct Plan {
     }
 
     mutating func reachDeadlines(by now: Instant) {
-        if record.isReconfigured { return reconfigure(at: now) }
         takeOwn(machine.deadlinesReached(by: now))
     }
 
