@@ -136,7 +136,10 @@ extension PanelStep {
             )
             return
         }
-        self[partition].exit = ExitDelay(startedAt: now, seconds: seconds, base: base, by: by)
+        var exit = ExitDelay(startedAt: now, seconds: seconds, base: base, by: by)
+        // A door that stands open already is the one through which they leave (T09, T13).
+        exit.doorOpened = zones(of: partition).contains { $0.type.isEntryDoor && condition($0) == .open }
+        self[partition].exit = exit
         let phase = Phase.arming(target: request.mode, from: before.phase.guardingMode)
         let words = "\(by.words) arms \(partition.name) in \(request.mode.wireName): \(seconds) s to leave"
         if before.phase.wireState == phase.wireState {
