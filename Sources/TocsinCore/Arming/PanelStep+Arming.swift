@@ -104,7 +104,9 @@ extension PanelStep {
                 reasons.append(reason)
             }
         }
-        if let limit = partition.policy.bypassLimit, chosen.count > limit {
+        // A swinger left itself out; all others of the session were somebody's choice.
+        let left = self[partition].bypassed.filter { $0.value != .swinger }.keys
+        if let limit = partition.policy.bypassLimit, !chosen.isEmpty, Set(chosen.keys).union(left).count > limit {
             reasons.append(.bypassLimit(limit, partition))
         }
         return chosen
@@ -119,7 +121,8 @@ extension PanelStep {
         let partition = plan.partition
         let before = self[partition]
         let base = before.exit?.base ?? before.bypassed
-        self[partition].bypassed = base.merging(plan.bypass) { _, new in new }
+        // What was left out stays so with another mode (T06); a failed arming takes it all back.
+        self[partition].bypassed = before.bypassed.merging(plan.bypass) { _, new in new }
         self[partition].hasNoEntryDelay = request.noEntryDelay
         for zone in zones(of: partition) {
             guard let reason = plan.bypass[zone.id] else { continue }
