@@ -231,13 +231,13 @@ struct CommandRights {
         return []
     }
 
-    func reasonsAgainstDisarming(_ partition: Partition) -> [ArmFailureReason] {
+    /// Whether they may do that there at all; to skip an exit delay takes the right to arm, to silence that to disarm.
+    func reasonsAgainst(_ action: UserAction, _ partition: Partition) -> [ArmFailureReason] {
         var reasons: [ArmFailureReason] = []
         if !covers(partition) { reasons.append(.elsewhere(partition)) }
-        if !allows(.disarm) {
-            reasons.append(
-                .notPermitted("not_permitted_action", "This code does not disarm", remedy: "Use another code")
-            )
+        if !allows(action) {
+            let words = "This code does not \(action.rawValue)"
+            reasons.append(.notPermitted("not_permitted_action", words, remedy: "Use another code"))
         }
         return reasons
     }

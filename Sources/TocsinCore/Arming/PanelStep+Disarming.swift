@@ -13,7 +13,7 @@ extension PanelStep {
         rights: CommandRights,
         isDuress: Bool
     ) -> Result<Bool, CommandRefusal> {
-        let reasons = targets.flatMap { rights.reasonsAgainstDisarming($0) }
+        let reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
         if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         var isUnchanged = true
         for partition in targets {
@@ -72,7 +72,13 @@ extension PanelStep {
     }
 
     /// Ends the bell, leaves the incident (`silence`).
-    mutating func silence(_ targets: [Partition], by: Attribution) -> Result<Bool, CommandRefusal> {
+    mutating func silence(
+        _ targets: [Partition],
+        by: Attribution,
+        rights: CommandRights
+    ) -> Result<Bool, CommandRefusal> {
+        let reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
+        if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         var isUnchanged = true
         for partition in targets where self[partition].inAlarm {
             isUnchanged = false

@@ -127,7 +127,9 @@ extension PanelStep {
     }
 
     /// Ends the exit delay now (T17).
-    mutating func skipExit(_ targets: [Partition]) -> Result<Bool, CommandRefusal> {
+    mutating func skipExit(_ targets: [Partition], rights: CommandRights) -> Result<Bool, CommandRefusal> {
+        let reasons = targets.flatMap { rights.reasonsAgainst(.arm, $0) }
+        if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         let running = targets.filter { self[$0].exit != nil }
         if running.isEmpty {
             return .failure(.impossible(message: "No exit delay is running. Arm first."))
@@ -141,7 +143,13 @@ extension PanelStep {
     }
 
     /// Lets somebody out of an armed stay or night without disarming (T47).
-    mutating func quickExit(_ targets: [Partition], by: Attribution) -> Result<Bool, CommandRefusal> {
+    mutating func quickExit(
+        _ targets: [Partition],
+        by: Attribution,
+        rights: CommandRights
+    ) -> Result<Bool, CommandRefusal> {
+        let reasons = targets.flatMap { rights.reasonsAgainst(.arm, $0) }
+        if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         let staying = targets.filter { partition in
             switch self[partition].phase {
             case .armed(.stay), .armed(.night): true

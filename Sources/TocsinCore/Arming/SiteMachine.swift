@@ -144,13 +144,13 @@ extension PanelStep {
             result = disarm(targets, by: by, rights: rights, isDuress: isDuress)
             outcome.explanation = "\(by.words) disarmed \(names)"
         case .skipExit:
-            result = skipExit(targets)
+            result = skipExit(targets, rights: rights)
             outcome.explanation = "\(by.words) ended the exit delay of \(names)"
         case .quickExit:
-            result = quickExit(targets, by: by)
+            result = quickExit(targets, by: by, rights: rights)
             outcome.explanation = "\(by.words) leaves \(names) by a quick exit"
         case .silence:
-            result = silence(targets, by: by)
+            result = silence(targets, by: by, rights: rights)
             outcome.explanation = "\(by.words) silenced \(names)"
         }
         outcome.by = by
