@@ -18,7 +18,10 @@ extension PanelStep {
         var isUnchanged = true
         for partition in targets {
             if self[partition].phase == .disarmed, self[partition].incidents.allSatisfy(\.isSilent) {
-                self[partition].alarmMemory = false
+                if self[partition].alarmMemory {
+                    self[partition].alarmMemory = false
+                    touch(partition)
+                }
                 continue
             }
             isUnchanged = false

@@ -79,7 +79,7 @@ extension PanelStep {
     /// What the premises see of a partition has changed, though not its phase.
     ///
     /// A partner counts by the phases that it reports, and sees no more of us.
-    private mutating func touch(_ partition: Partition) {
+    mutating func touch(_ partition: Partition) {
         if site.site.armingModel == .platformTriggered { self[partition].version += 1 }
     }
 
