@@ -221,7 +221,8 @@ extension PanelStep {
                 trigger: zone.trigger,
                 location: zone.name,
                 isSilent: zone.silent || zone.type == .h24PanicSilent,
-                isLate: isLate
+                isLate: isLate,
+                canAbort: alarmClass == .intrusion && zone.abortWindow && !isLate
             ),
             in: partition
         )
