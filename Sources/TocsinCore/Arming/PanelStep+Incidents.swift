@@ -69,8 +69,10 @@ extension PanelStep {
         if let zone = trip.zone, isNew { verify(&incident, with: zone, in: partition) }
         self[partition].incidents[index] = incident
         if incident.abortUntil != nil {
-            // A second detector, or one that may not wait, ends the wait (T27).
-            if isNew || !trip.canAbort { report(index, in: partition) }
+            // A second detector, or one that may not wait, ends the wait (T27); a cross group is one detector.
+            let group = trip.zone?.crossGroup
+            let isSameGroup = group != nil && incident.zones.contains { $0 != trip.zone?.id && site.zone($0)?.crossGroup == group }
+            if isNew && !isSameGroup || !trip.canAbort { report(index, in: partition) }
         } else if let zone = trip.zone {
             tell(zone, index, in: partition)
         }
