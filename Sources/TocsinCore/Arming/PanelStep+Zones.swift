@@ -30,7 +30,7 @@ extension PanelStep {
 
     private mutating func opened(_ zone: Zone, in partition: Partition) {
         let current = self[partition]
-        if current.bypassed[zone.id] != nil { return }
+        if isLeftOut(zone, in: partition) { return }
         switch current.phase {
         case .disarmed: return
         case .arming(let target, let from):
@@ -55,6 +55,19 @@ extension PanelStep {
             if zone.type.isExitRoute || zone.entryOverride { return joinEntry(zone, in: partition) }
             openedOffRoute(zone, in: partition)
         }
+    }
+
+    /// Whether the zone is bypassed; one that left itself out guards again after its quiet time (T32).
+    private mutating func isLeftOut(_ zone: Zone, in partition: Partition) -> Bool {
+        guard let reason = self[partition].bypassed[zone.id] else { return false }
+        guard reason == .swinger, let counted = self[partition].swingers[zone.id] else { return true }
+        if now - counted.lastAt < SwingerCount.quietTime {
+            self[partition].swingers[zone.id] = SwingerCount(count: counted.count, lastAt: now)
+            return true
+        }
+        self[partition].bypassed[zone.id] = nil
+        note(partition, "zone.swinger_ended", "\(zone.place) was quiet for 8 h: it guards again")
+        return false
     }
 
     /// While a mode change or a quick exit runs, only the way out is relaxed; in a quick exit only its first door.
@@ -174,7 +187,7 @@ extension PanelStep {
             now - counted.lastAt < SwingerCount.quietTime, counted.count >= zone.swingerLimit
         else { return false }
         self[partition].bypassed[zone.id] = .swinger
-        note(partition, "zone.swinger", "\(zone.place) tripped \(counted.count) times: bypassed until the next disarm")
+        note(partition, "zone.swinger", "\(zone.place) tripped \(counted.count) times: bypassed until the next disarm, or 8 h of quiet")
         return true
     }
 
