@@ -156,7 +156,11 @@ extension PanelStep {
 extension ZoneState {
     /// The same open again, or the same word of the same moment: a panel that sends twice.
     fileprivate func knows(_ signal: Signal) -> Bool {
-        if signal.kind.isTrip { return recentOpens.contains(signal.timestamp) }
+        if signal.kind.isTrip {
+            // An open and a tamper in the same second of a panel's clock are two things.
+            let isOther = at == signal.timestamp && (signal.kind == .tamper) != (condition == .tamper)
+            return !isOther && recentOpens.contains(signal.timestamp)
+        }
         return at == signal.timestamp && condition == signal.kind.condition
     }
 
