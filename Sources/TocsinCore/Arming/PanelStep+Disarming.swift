@@ -111,7 +111,7 @@ extension PanelStep {
 
     private mutating func armArea(_ area: Partition, by: Attribution) {
         let open = blockers(of: area, in: .away, exits: false, armedToo: [area.id], bypassed: [])
-        for (zone, _) in open {
+        for (zone, _) in open where !zone.type.isNeverBypassed {
             self[area].bypassed[zone.id] = .auto
             note(area, "zone.bypassed", "\(zone.place) was not closed when the common area was armed: bypassed (auto)")
         }

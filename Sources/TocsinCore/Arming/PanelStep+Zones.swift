@@ -17,6 +17,7 @@ extension PanelStep {
         if owners.count == 1 { return opened(zone, in: first) }
         // Common: guards while all of its partitions are armed; the first of them keeps its incident (I18).
         let isGuarding = owners.allSatisfy { self[$0].phase.guardingMode.map(zone.isActive) ?? false }
+        if isGuarding, owners.contains(where: { self[$0].bypassed[zone.id] != nil }) { return }
         if isGuarding, let entering = owners.first(where: { self[$0].phase.isEntry }) {
             joinEntry(zone, in: entering)
         } else if isGuarding {
