@@ -104,7 +104,7 @@ extension PanelStep {
             if shouldBeArmed {
                 armArea(area, by: by)
             } else {
-                disarm(area, by: by, isDuress: false)
+                disarm(area, by: by, isDuress: isDuress)
             }
         }
     }

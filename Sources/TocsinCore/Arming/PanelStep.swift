@@ -10,6 +10,8 @@ struct PanelStep {
     /// By how much a deadline is answered late: more than a few seconds only after the server was down.
     var lateness: Duration = .zero
     var cause: Cause
+    /// The command was given under duress: what it ends locally goes on outside (T37).
+    var isDuress = false
     var state: SiteState
     var effects: [ArmingEffect] = []
 

@@ -64,6 +64,7 @@ package struct SiteMachine: Sendable {
             if let duress { step.raiseDuress(by: duress, in: targets) }
         case .trusted: step.carryOut(command, targets, by: command.by, rights: CommandRights(), &outcome)
         case .holder(let user, let isDuress):
+            step.isDuress = isDuress
             let by = Attribution(userID: user.id.text, name: user.name, source: command.by.source)
             step.carryOut(command, targets, by: by, rights: CommandRights(user: user), isDuress: isDuress, &outcome)
             if user.maximumUses != nil, case .success = outcome.answer { step.state.codeUses[user.id, default: 0] += 1 }
