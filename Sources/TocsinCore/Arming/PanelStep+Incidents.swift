@@ -75,6 +75,9 @@ extension PanelStep {
             if isNew && !isSameGroup || !trip.canAbort { report(index, in: partition) }
         } else if let zone = trip.zone {
             tell(zone, index, in: partition)
+        } else if trip.alarmClass == .duress {
+            // A person, not a zone: told every time.
+            emitActivity(of: incident, [], in: partition)
         }
     }
 
@@ -163,6 +166,10 @@ extension PanelStep {
         // One later than the report even in its own millisecond, so that the first further trip is told once.
         self[partition].incidents[index].toldAt = max(now, (incident.reportedAt ?? now) + .milliseconds(1))
         if zones.isEmpty { return }
+        emitActivity(of: incident, zones, in: partition)
+    }
+
+    private mutating func emitActivity(of incident: Incident, _ zones: [Zone], in partition: Partition) {
         emit(
             .alarmActivity(
                 AlarmActivity(
