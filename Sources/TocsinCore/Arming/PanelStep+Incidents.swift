@@ -71,7 +71,8 @@ extension PanelStep {
         if incident.abortUntil != nil {
             // A second detector, or one that may not wait, ends the wait (T27); a cross group is one detector.
             let group = trip.zone?.crossGroup
-            let isSameGroup = group != nil && incident.zones.contains { $0 != trip.zone?.id && site.zone($0)?.crossGroup == group }
+            let isSameGroup =
+                group != nil && incident.zones.contains { $0 != trip.zone?.id && site.zone($0)?.crossGroup == group }
             if isNew && !isSameGroup || !trip.canAbort { report(index, in: partition) }
         } else if let zone = trip.zone {
             tell(zone, index, in: partition)

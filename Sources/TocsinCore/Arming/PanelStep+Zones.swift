@@ -188,7 +188,11 @@ extension PanelStep {
             now - counted.lastAt < SwingerCount.quietTime, counted.count >= zone.swingerLimit
         else { return false }
         self[partition].bypassed[zone.id] = .swinger
-        note(partition, "zone.swinger", "\(zone.place) tripped \(counted.count) times: bypassed until the next disarm, or 8 h of quiet")
+        note(
+            partition,
+            "zone.swinger",
+            "\(zone.place) tripped \(counted.count) times: bypassed until the next disarm, or 8 h of quiet"
+        )
         return true
     }
 

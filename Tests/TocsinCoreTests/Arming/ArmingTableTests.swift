@@ -5,7 +5,8 @@ import TocsinCore
 struct ArmingTableTests {
     @Test(arguments: [
         "scenarios", "transitions", "order", "clock-ahead", "all-partitions", "failures", "watchdogs", "attribution",
-        "scorecard",
+        "scorecard", "panel-arming", "panel-exit", "panel-entry", "panel-incidents", "panel-always-on",
+        "panel-codes", "panel-common", "panel-signals", "partner-signals",
     ])
     func `the machine does what the table says`(name: String) throws {
         let table = try Table(named: name)

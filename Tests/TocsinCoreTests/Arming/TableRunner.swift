@@ -2,38 +2,68 @@ import Testing
 import TocsinCore
 import TocsinJSON
 
-/// Plays the cases of a table on the partner arming machine and compares what follows with what the table says.
+/// Plays the cases of a table on the arming machine and compares what follows with what the table says.
 struct TableRunner {
     let table: Table
-    private let configuration: SiteConfiguration
 
     init(_ table: Table) throws {
         self.table = table
-        configuration = try SiteConfiguration(table)
+        _ = try TableSite(table, nil)
     }
 
     /// Plays every case from the beginning, each on a new site.
     func run() throws {
-        for example in table.cases {
-            var machine = SiteMachine(configuration: configuration, state: SiteState())
-            for step in example.steps {
-                var next = machine
-                let actual = try play(step, on: &next)
-                compare(actual, with: step, in: example)
-                if !step.isWhatIf { machine = next }
-            }
+        for example in table.cases { try CaseRunner(table, example).run() }
+    }
+}
+
+/// Plays one case of a table.
+struct CaseRunner {
+    let table: Table
+    let example: Table.Case
+    let configuration: SiteConfiguration
+    let timeZone: TimeZoneRules
+    /// Where the table says so, audit notes and people's notices are compared only in the steps that tell of one.
+    let isBrief: Bool
+
+    init(_ table: Table, _ example: Table.Case) throws {
+        let site = try TableSite(table, example)
+        self.table = table
+        self.example = example
+        configuration = site.configuration
+        timeZone = site.timeZone
+        isBrief = site.isBrief
+    }
+
+    func run() throws {
+        var machine = SiteMachine(configuration: configuration, state: SiteState(), timeZone: timeZone)
+        for step in example.steps {
+            var next = machine
+            let actual = try play(step, on: &next)
+            compare(actual, with: step)
+            if !step.isWhatIf { machine = try restarted(next, after: step) }
         }
     }
 
-    private func compare(_ actual: [Table.Phrase], with step: Table.Step, in example: Table.Case) {
+    /// Whatever happened, a restart changes nothing (T45): every step goes on from what the ledger would keep.
+    private func restarted(_ machine: SiteMachine, after step: Table.Step) throws -> SiteMachine {
+        let stored = try SiteState(snapshot: machine.state.snapshot)
+        #expect(stored == machine.state, sourceLocation: table.location(step.input.line))
+        return SiteMachine(configuration: configuration, state: stored, timeZone: timeZone)
+    }
+
+    private func compare(_ actual: [Table.Phrase], with step: Table.Step) {
         guard let expected = step.expected else { return }
+        let actual = isBrief ? actual.brief(for: expected) : actual
         for (index, phrase) in expected.enumerated() where index >= actual.count || !phrase.describes(actual[index]) {
             let found = index < actual.count ? actual[index].text(showing: phrase.facts.map(\.name)) : "nothing more"
             report("\(example.title): expected \"\(phrase.text())\", but there was \"\(found)\"", phrase.line)
             return
         }
         if actual.count > expected.count {
-            let more = actual[expected.count...].map { $0.text() }.joined(separator: "; ")
+            let more = actual[expected.count...].map { $0.text(showing: ["explanation", "message"]) }.joined(
+                separator: "; "
+            )
             report("\(example.title): there was also \"\(more)\"", step.input.line)
         }
     }
@@ -47,25 +77,29 @@ struct TableRunner {
     private func play(_ step: Table.Step, on machine: inout SiteMachine) throws -> [Table.Phrase] {
         guard let verb = step.input.words.first else { throw table.mistake(step.input.line, "the input is missing") }
         if verb == "tick" {
-            let phrases = machine.deadlinesReached(by: step.at).compactMap { self.phrase($0) }
-            return phrases.isEmpty ? [Table.Phrase(line: 0, words: ["nothing"])] : phrases
+            return orNothing(phrases(machine.deadlinesReached(by: step.at)))
         }
         if verb == "look" { return configuration.partitions.compactMap { look($0, machine) } }
+        if let panel = try playPanel(verb, step, on: &machine) { return panel }
         let outcome = machine.report(try report(step), receivedAt: step.at)
-        let before = outcome.deadlineEffects.compactMap { self.phrase($0) }
-        let after = outcome.effects.compactMap { self.phrase($0) }
+        let before = phrases(outcome.deadlineEffects)
+        let after = phrases(outcome.effects)
         switch outcome.answer {
         case .success(let answers): return before + answers.map { self.phrase($0) } + after
         case .failure(let error): return before + [phrase(error.refusal)] + after
         }
     }
 
-    private func report(_ step: Table.Step) throws -> ArmingReport {
-        let input = step.input
-        let known: Set = ["at", "partition", "via", "by", "mode", "delay", "zones", "reason"]
+    /// Refuses the facts of an input that mean nothing there.
+    func allow(_ known: Set<String>, in input: Table.Phrase) throws {
         if let other = input.facts.first(where: { !known.contains($0.name) }) {
             throw table.mistake(input.line, "an input has no \"\(other.name)\"")
         }
+    }
+
+    private func report(_ step: Table.Step) throws -> ArmingReport {
+        let input = step.input
+        try allow(["at", "partition", "via", "by", "mode", "delay", "zones", "reason"], in: input)
         guard input.words.count == 1, let state = ReportedState(wire: input.words[0]) else {
             throw table.mistake(input.line, "\"\(input.words.joined(separator: " "))\" is not a state that is reported")
         }
@@ -88,7 +122,7 @@ struct TableRunner {
         )
     }
 
-    private func target(_ input: Table.Phrase) throws -> PartitionTarget {
+    func target(_ input: Table.Phrase) throws -> PartitionTarget {
         guard let text = input.fact("partition") else {
             if configuration.partitions.count == 1 { return .all }
             throw table.mistake(input.line, "with several partitions, partition= must say which")
@@ -108,7 +142,7 @@ struct TableRunner {
         )
     }
 
-    private func number(_ text: String, _ line: Int) throws -> Int {
+    func number(_ text: String, _ line: Int) throws -> Int {
         guard let number = Int(text) else { throw table.mistake(line, "\"\(text)\" is not a number") }
         return number
     }
@@ -116,7 +150,7 @@ struct TableRunner {
     // MARK: What followed
 
     /// On a site with several partitions every clause begins with its partition's number.
-    private func prefix(_ id: PartitionID?) -> [String] {
+    func prefix(_ id: PartitionID?) -> [String] {
         guard configuration.partitions.count > 1, let id else { return [] }
         return configuration.partitions.filter { $0.id == id }.map { String($0.number) }
     }
@@ -145,52 +179,8 @@ struct TableRunner {
         }
     }
 
-    /// What an effect says; changes say for the history what their event says to the world.
-    private func phrase(_ effect: ArmingEffect) -> Table.Phrase? {
-        switch effect {
-        case .change, .alarmPriority: return nil
-        case .mark(let mark): return Table.Phrase(line: 0, words: ["scorecard", mark.rawValue])
-        case .note(let partition, let action, let explanation):
-            return Table.Phrase(
-                line: 0,
-                words: prefix(partition) + ["audit", action],
-                facts: [("explanation", explanation)]
-            )
-        case .notice(let draft):
-            return Table.Phrase(
-                line: 0,
-                words: prefix(draft.partitionID) + ["notice", draft.kind.rawValue],
-                facts: [("subject", draft.subject), ("text", draft.text)]
-            )
-        case .alarm(let draft):
-            return Table.Phrase(
-                line: 0,
-                words: prefix(draft.partitionID) + ["alarm", draft.alarmClass.rawValue],
-                facts: [
-                    ("priority", draft.priority.rawValue), ("trigger", draft.trigger),
-                    ("location", draft.location ?? "-"),
-                ]
-            )
-        case .event(let partition, let body):
-            var words = prefix(partition) + [body.type.rawValue]
-            if case .armingStateChanged(let change) = body { words += [change.previousState, "→", change.newState] }
-            return Table.Phrase(line: 0, words: words, facts: body.wireFacts)
-        }
-    }
-
-    private func look(_ partition: Partition, _ machine: SiteMachine) -> Table.Phrase? {
-        guard let state = machine.state.partitions[partition.id] else { return nil }
-        return Table.Phrase(
-            line: 0,
-            words: prefix(partition.id) + [state.phase.wireState],
-            facts: [
-                ("mode", state.phase.mode?.wireName ?? "-"), ("since", state.since.tableText),
-                ("by", state.by?.triggeredBy ?? "-"), ("version", String(state.version)),
-                ("alarm_at", state.countdown?.deadline.tableText ?? "-"),
-                ("overdue_at", state.overdueAt?.tableText ?? "-"),
-                ("in_alarm", state.inAlarm ? "yes" : "no"), ("alarm_memory", state.alarmMemory ? "yes" : "no"),
-            ]
-        )
+    func orNothing(_ phrases: [Table.Phrase]) -> [Table.Phrase] {
+        phrases.isEmpty ? [Table.Phrase(line: 0, words: ["nothing"])] : phrases
     }
 }
 
@@ -206,71 +196,16 @@ extension Table.Phrase {
     }
 }
 
-extension EventBody {
-    /// The members of the event as a receiver reads them, nested ones as `reasons.1.zone_name`.
-    fileprivate var wireFacts: [(name: String, value: String)] {
-        let place = EventPlace(
-            id: EventID(stored: "evt_1"),
-            sequence: 1,
-            createdAt: Instant(secondsSinceEpoch: 0),
-            newAlarms: [AlarmNumber(1)],
-            incidentAlarms: [IncidentID(1): AlarmNumber(1)]
-        )
-        guard let json = try? JSONParser.parse(encoded(at: place)) else { return [("body", "unreadable")] }
-        return facts(of: json["data"] ?? json, "")
-    }
-
-    private func facts(of json: JSON, _ path: String) -> [(name: String, value: String)] {
-        switch json {
-        case .object(let object):
-            object.members.flatMap { facts(of: $0.value, path.isEmpty ? $0.name : "\(path).\($0.name)") }
-        case .array(let elements): elements.enumerated().flatMap { facts(of: $0.element, "\(path).\($0.offset + 1)") }
-        case .string(let text): [(path, (try? Instant(rfc3339: text))?.tableText ?? text)]
-        case .integer, .decimal, .bool, .null: [(path, json.text)]
-        }
+extension [Table.Phrase] {
+    /// Without the audit notes and notices that a brief table does not tell of.
+    fileprivate func brief(for expected: [Table.Phrase]) -> [Table.Phrase] {
+        let told = Set(expected.compactMap(\.beside))
+        let kept = filter { $0.beside.map(told.contains) ?? true }
+        return kept.isEmpty ? [Table.Phrase(line: 0, words: ["nothing"])] : kept
     }
 }
 
-extension Instant {
-    /// The time of day, with milliseconds where there are any.
-    fileprivate var tableText: String {
-        let isWhole = secondsSinceEpoch * 1000 == millisecondsSinceEpoch
-        return String((isWhole ? rfc3339Seconds : rfc3339Milliseconds).dropFirst("2026-05-26T".count).dropLast())
-    }
-}
-
-extension SiteConfiguration {
-    /// Reads the lines before a table's first case.
-    fileprivate init(_ table: Table) throws {
-        var partitions: [Partition] = []
-        var zones: [Int: String] = [:]
-        for line in table.site {
-            guard line.words.count == 3, let number = Int(line.words[1]) else {
-                throw table.mistake(line.line, "before the first case stand lines as: partition 1 House")
-            }
-            switch line.words[0] {
-            case "zone": zones[number] = line.words[2]
-            case "partition": partitions.append(try Partition(number: number, line, in: table))
-            default: throw table.mistake(line.line, "only a partition or a zone can be configured")
-            }
-        }
-        self.init(site: .sample(), partitions: partitions, zones: zones.map(Zone.sample))
-    }
-}
-
-extension Partition {
-    fileprivate init(number: Int, _ line: Table.Phrase, in table: Table) throws {
-        let exits = (line.fact("exit") ?? "60/30/0/60").split(separator: "/").compactMap { Int($0) }
-        guard exits.count == 4, let entry = Int(line.fact("entry") ?? "30") else {
-            throw table.mistake(line.line, "delays are written exit=AWAY/STAY/NIGHT/CUSTOM entry=SECONDS")
-        }
-        self.init(
-            id: PartitionID(stored: "p_\(number)"),
-            siteID: Site.sample().id,
-            number: number,
-            name: line.words[2],
-            exitDelaySeconds: ExitDelays(away: exits[0], stay: exits[1], night: exits[2], custom: exits[3]),
-            entryDelaySeconds: entry
-        )
-    }
+extension Table.Phrase {
+    /// `audit` or `notice`, if it tells of one; on a site with several partitions the number stands before it.
+    fileprivate var beside: String? { words.prefix(2).first { $0 == "audit" || $0 == "notice" } }
 }

@@ -24,6 +24,8 @@ struct Table {
     struct Case {
         var line: Int
         var title: String
+        /// How the site differs in this case: its `with` lines.
+        var site: [Phrase] = []
         var steps: [Step] = []
     }
 
@@ -65,6 +67,8 @@ struct Table {
             cases.append(Case(line: number, title: line.dropFirst(2).trimmingCharacters(in: .whitespaces)))
         } else if cases.isEmpty {
             site.append(phrase(tokens, number))
+        } else if first == "with" {
+            cases[cases.count - 1].site.append(phrase(tokens.dropFirst(), number))
         } else if line.first == " " {
             try add(phrases(tokens, number), number)
         } else {
