@@ -203,43 +203,30 @@ enum ScheduleOperations {
     /// What the next runs of a site's rules follow from.
     private struct RunContext {
         let now: Instant
+        let planned: [ScheduleID: ScheduleState]
         let holidays: Set<CivilDate>
+        /// None for a partner's site, whose rules do not run.
         let zone: TimeZoneRules?
 
         init(_ call: Call, _ record: SiteRecord, _ reader: any LedgerReader) throws {
             now = call.receivedAt
+            // What was planned before a change of the configuration may not hold any more.
+            planned = record.isReconfigured ? [:] : record.state.schedules
             let site = record.configuration.site
             holidays = Set(try reader.holidays(of: site.dealerID).map(\.date))
-            zone = site.armingModel == .platformTriggered ? call.services.timeZones.rules(for: site.timezone) : nil
+            zone =
+                site.armingModel == .platformTriggered
+                ? call.services.timeZones.rulesOrUTC(for: site.timezone) : nil
         }
 
-        /// None for a rule that never runs, as those of a partner's site.
         func nextRuns(of fixture: Fixture) -> JSON {
             guard let zone, let rule = try? Schedule(fixture) else { return [] }
-            let runs = rule.occurrences(
-                after: now,
-                through: now + ScheduleOperations.horizon,
-                holidays: holidays,
-                zone: zone
-            )
+            let runs = rule.nextRuns(planned: planned[rule.id], at: now, holidays: holidays, zone: zone)
             return .array(
                 runs.map {
-                    [
-                        "at": .string($0.rfc3339Seconds), "local": .string(zone.localText($0)),
-                        "action": .string(action(of: rule)),
-                    ]
+                    ["at": .string($0.at.rfc3339Seconds), "local": .string($0.local), "action": .string($0.action)]
                 }
             )
         }
-
-        private func action(of rule: Schedule) -> String {
-            switch rule.action {
-            case .arm(let mode): "arm_\(mode.wireName)"
-            case .disarm: "disarm"
-            }
-        }
     }
-
-    /// How far ahead runs are shown (decisions §13).
-    private static let horizon: Duration = .seconds(14 * 86_400)
 }
