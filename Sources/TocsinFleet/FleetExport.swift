@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 

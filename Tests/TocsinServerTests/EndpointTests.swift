@@ -331,6 +331,25 @@ import TocsinLedger
         }
     }
 
+    @Test func `a site goes once its events are delivered`() async throws {
+        try await ServerWorld.run { world in
+            let place = try await Place(world)
+            let id = try await place.endpoint(world)
+            try await world.toggle(place.scene, times: 2)
+            let site = "/v1/sites/\(place.scene.site)"
+            let refused = try await world.send(.delete, site, as: place.admin)
+            #expect(refused.status == 409 && refused.code == "undelivered_events", "\(refused.text)")
+            #expect(refused["error"]?["details"]?["endpoint_id"]?.string == id.text)
+            let dealer = DealerID(stored: place.scene.dealer)
+            let last = EventPosition(dealerID: dealer, sequence: try await world.lastSequence(of: place.scene.dealer))
+            _ = try await world.retry(sequence: 1, of: dealer, to: id)
+            try await world.ledger.write { try $0.setCursor(EndpointCursor(endpointID: id, position: last)) }
+            #expect(try await world.send(.delete, site, as: place.admin).code == "undelivered_events")
+            try await world.ledger.write { try $0.withdrawDeliveries(of: id, at: ServerWorld.start) }
+            #expect(try await world.send(.delete, site, as: place.admin).status == 204)
+        }
+    }
+
     @Test func `a retry that is due stands in the way of a delete`() async throws {
         try await ServerWorld.run { world in
             let place = try await Place(world)

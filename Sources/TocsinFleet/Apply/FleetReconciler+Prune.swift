@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -26,6 +27,10 @@ extension FleetReconciler {
     }
 
     /// Notes a refusal unless forced; true lets the deletion go on.
+    private mutating func allows(_ obstacles: [DeletionObstacle], _ noun: String, _ name: String) -> Bool {
+        allows(Set(obstacles.map(\.clause)).sorted(), noun, name)
+    }
+
     private mutating func allows(_ reasons: [String], _ noun: String, _ name: String) -> Bool {
         if reasons.isEmpty || context.options.forces { return true }
         let place = Place(line: 1, path: "\(noun) \(name)")
@@ -34,7 +39,9 @@ extension FleetReconciler {
     }
 
     private mutating func delete(_ site: Site) throws {
-        guard allows(try DeletionGuard(reader).reasons(against: site), "site", site.name) else { return }
+        let record = try reader.siteRecord(site.id, within: .platform)
+        let obstacles = try record.map(DeletionGuard(reader).obstacles) ?? []
+        guard allows(obstacles, "site", site.name) else { return }
         note(.delete, "site", site.name)
         try writer?.deleteSite(site.id)
         try auditDeletion("site", site.name, id: site.id.text, dealer: site.dealerID)
@@ -59,8 +66,7 @@ extension FleetReconciler {
         let numbers = Set(listed.map(\.number))
         for partition in record.configuration.partitions where !numbers.contains(partition.number) {
             let title = "\(site.name) / partition \(partition.number)"
-            let reasons = record.state.partitions[partition.id].map(DeletionGuard.reasons) ?? []
-            guard allows(reasons, "partition", title) else { continue }
+            guard allows(DeletionGuard.obstacles(to: [partition], in: record), "partition", title) else { continue }
             // A common area goes on with the partitions that are left; read anew, as others may have gone before.
             let left = try reader.siteRecord(site.id, within: .platform)?.configuration.partitions ?? []
             for var other in left where other.policy.commonAreaOf.contains(partition.number) {
@@ -79,8 +85,7 @@ extension FleetReconciler {
             // A zone without partitions belongs to all of them.
             let numbers = fixture.settings["partitions"]?.array?.compactMap(\.integer)
             let guarding = record.configuration.partitions.filter { numbers?.contains(Int64($0.number)) ?? true }
-            let reasons = guarding.compactMap { record.state.partitions[$0.id] }.flatMap(DeletionGuard.reasons)
-            guard allows(Set(reasons).sorted(), "zone", title) else { return }
+            guard allows(DeletionGuard.obstacles(to: guarding, in: record), "zone", title) else { return }
         }
         try writer?.deleteFixture(fixture.id, of: site.id)
         try notePart(.delete, fixture.kind.rawValue, title, id: fixture.id, of: site)
@@ -96,7 +101,7 @@ extension FleetReconciler {
         for app in try reader.allPages({ try reader.apps(within: .dealer(dealerID), page: $0) })
         where !kept.contains(app.name) {
             let title = "\(dealer.name) / \(app.name)"
-            guard allows(try DeletionGuard(reader).reasons(against: app), "app", title) else { continue }
+            guard allows(try DeletionGuard(reader).obstacles(to: app), "app", title) else { continue }
             note(.delete, "app", title)
             outcome.touchedEndpoints.formUnion(try reader.endpoints(of: .app(app.id, of: dealerID)).map(\.id))
             outcome.touchedApps.insert(app.id)
@@ -108,7 +113,7 @@ extension FleetReconciler {
     private mutating func pruneEndpoints(of owner: EndpointOwner, named title: String, at place: Place) throws {
         for endpoint in try reader.endpoints(of: owner) where !names.endpoints.contains(endpoint.id) {
             let name = "\(title) / \(endpoint.url)"
-            guard allows(try DeletionGuard(reader).reasons(against: endpoint), "endpoint", name) else { continue }
+            guard allows(try DeletionGuard(reader).obstacles(to: endpoint), "endpoint", name) else { continue }
             note(.delete, "endpoint", name)
             outcome.touchedEndpoints.insert(endpoint.id)
             try writer?.deleteEndpoint(endpoint.id)
@@ -120,8 +125,8 @@ extension FleetReconciler {
         let kept = Set(names.partners.values.map(\.id))
         for partner in try reader.allPages({ try reader.partners(within: .platform, page: $0) })
         where !kept.contains(partner.id) {
-            let reasons = try DeletionGuard(reader).reasons(against: partner, ignoring: deleted)
-            guard allows(reasons, "partner", partner.name) else { continue }
+            let obstacles = try DeletionGuard(reader).obstacles(to: partner, ignoring: deleted)
+            guard allows(obstacles, "partner", partner.name) else { continue }
             note(.delete, "partner", partner.name)
             outcome.touchedEndpoints.formUnion(try reader.endpoints(of: .partner(partner.id)).map(\.id))
             outcome.touchedPartners.insert(partner.id)
@@ -134,7 +139,8 @@ extension FleetReconciler {
         let kept = Set(names.dealers.values)
         for dealer in try reader.allPages({ try reader.dealers(within: .platform, page: $0) })
         where !kept.contains(dealer.id) {
-            let reasons = try DeletionGuard(reader).reasons(against: dealer, ignoring: deleted)
+            let reasons = try DeletionGuard(reader).obstacles(to: dealer, ignoring: deleted)
+                .map { "has \($0.holder), which \($0.obstacle.clause)" }
             guard allows(reasons, "dealer", dealer.name) else { continue }
             note(.delete, "dealer", dealer.name)
             let apps = try reader.allPages { try reader.apps(within: .dealer(dealer.id), page: $0) }

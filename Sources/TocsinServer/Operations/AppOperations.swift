@@ -201,11 +201,7 @@ enum AppOperations {
             }
             let reply = try await call.commit { transaction in
                 let app = try found(transaction.app(id, within: reach))
-                if !call.isForced {
-                    for endpoint in try transaction.endpoints(of: .app(id, of: app.dealerID)) {
-                        try EndpointOperations.refuseIfUndelivered(endpoint, transaction)
-                    }
-                }
+                if !call.isForced { try APIError.refuse(DeletionGuard(transaction).obstacles(to: app)) }
                 try transaction.deleteApp(id)
                 return change(.noContent, "app.delete", app, "The app \(app.name) was deleted.")
             }

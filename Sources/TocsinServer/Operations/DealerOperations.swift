@@ -1,5 +1,6 @@
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -110,7 +111,9 @@ enum DealerOperations {
             let orphans = try await call.read { try endpoints(of: id, $0).map(\.id) }
             let reply = try await call.commit { transaction in
                 let dealer = try found(transaction.dealer(id, within: .platform))
-                if !call.isForced { try refuseIfBusy(dealer, transaction) }
+                if !call.isForced {
+                    try APIError.refuse(DeletionGuard(transaction).obstacles(to: dealer).map(\.obstacle))
+                }
                 try transaction.deleteDealer(id)
                 return change(.noContent, "dealer.delete", dealer, "The dealer \(dealer.name) was deleted.")
             }
@@ -217,24 +220,6 @@ enum DealerOperations {
 
     private static func change(_ reply: Reply, _ action: String, _ dealer: Dealer, _ explanation: String) -> Change {
         Change(reply, action: action, dealerID: dealer.id, target: dealer.id.text, explanation: explanation)
-    }
-
-    /// Refuses what §11 refuses unless it is forced: armed, in alarm, undelivered events.
-    private static func refuseIfBusy(_ dealer: Dealer, _ reader: any LedgerReader) throws {
-        let reach = Reach.dealer(dealer.id)
-        var page = PageRequest(limit: PageRequest.maximumLimit)
-        repeat {
-            let sites = try reader.sites(within: reach, filter: SiteFilter(dealerID: dealer.id), page: page)
-            for site in sites.items {
-                if let record = try reader.siteRecord(site.id, within: reach) {
-                    try SiteOperations.refuseIfArmed(record, partitions: record.configuration.partitions)
-                }
-            }
-            page.after = sites.next
-        } while page.after != nil
-        for endpoint in try endpoints(of: dealer.id, reader) {
-            try EndpointOperations.refuseIfUndelivered(endpoint, reader)
-        }
     }
 
     /// The endpoints of all of the dealer's apps.

@@ -1,5 +1,6 @@
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -219,7 +220,7 @@ enum DeliveryOperations {
             if isPending {
                 let cursor = try reader.cursors(of: endpoint.id).first { $0.dealerID == event.dealerID }
                 // Only what is on its way to this endpoint; any other event is none of its deliveries.
-                let takes = try EndpointOperations.subscription(of: endpoint, reader).takes(event)
+                let takes = try Subscription(of: endpoint, reader).takes(event)
                 guard let cursor, cursor.sequence < event.sequence, takes else {
                     throw APIError.missing(.deliveryNotFound)
                 }

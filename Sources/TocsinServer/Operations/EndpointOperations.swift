@@ -233,7 +233,7 @@ enum EndpointOperations {
             let id = try endpointID(call)
             let reply = try await call.commit { transaction in
                 let endpoint = try found(id, call, transaction)
-                if !call.isForced { try refuseIfUndelivered(endpoint, transaction) }
+                if !call.isForced { try APIError.refuse(DeletionGuard(transaction).obstacles(to: endpoint)) }
                 try transaction.deleteEndpoint(id)
                 return change(.noContent, "endpoint.delete", endpoint, "The endpoint was deleted.")
             }
@@ -350,46 +350,5 @@ enum EndpointOperations {
                 default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
                 }
             }
-    }
-
-    /// Refuses while an event that the endpoint takes lies ahead of its place in a log, or is to be tried again.
-    ///
-    /// A disabled endpoint is no exception: its backlog waits for the admin's choice (decisions §11).
-    static func refuseIfUndelivered(_ endpoint: Endpoint, _ reader: any LedgerReader) throws {
-        guard try reader.nextDue(of: endpoint.id) != nil || hasBacklog(endpoint, reader) else { return }
-        throw APIError(
-            .undeliveredEvents,
-            "Events for this endpoint are not delivered yet. Wait, or delete with ?force=true.",
-            details: ["endpoint_id": .string(endpoint.id.text)]
-        )
-    }
-
-    private static func hasBacklog(_ endpoint: Endpoint, _ reader: any LedgerReader) throws -> Bool {
-        let subscription = try subscription(of: endpoint, reader)
-        let filter = EventFilter(types: endpoint.events.union([.testPing]))
-        for cursor in try reader.cursors(of: endpoint.id) {
-            let last = try reader.lastSequence(of: cursor.dealerID)
-            var position = cursor.sequence
-            while position < last {
-                let found = try reader.events(of: cursor.dealerID, after: position, filter: filter, limit: 200)
-                if found.events.contains(where: subscription.takes) { return true }
-                guard found.searchedTo > position else { break }
-                position = found.searchedTo
-            }
-        }
-        return false
-    }
-
-    /// What the endpoint takes as things stand.
-    static func subscription(of endpoint: Endpoint, _ reader: any LedgerReader) throws -> Subscription {
-        var subscription = Subscription(endpointID: endpoint.id, owner: endpoint.owner, types: endpoint.events)
-        switch endpoint.owner {
-        case .app(let id, let dealer):
-            let app = try reader.app(id, within: .dealer(dealer))
-            subscription.scopes = app?.scopes ?? []
-            subscription.isRevoked = app?.isRevoked ?? true
-        case .partner(let id): subscription.isRevoked = try reader.partner(id, within: .platform)?.isRevoked ?? true
-        }
-        return subscription
     }
 }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -234,7 +235,7 @@ enum PartitionOperations {
                 if record.configuration.partitions.count == 1 {
                     throw APIError(.lastPartition, "A site's last partition cannot be deleted. Delete the site.")
                 }
-                if !call.isForced { try SiteOperations.refuseIfArmed(record, partitions: [partition]) }
+                if !call.isForced { try APIError.refuse(DeletionGuard.obstacles(to: [partition], in: record)) }
                 // A common area goes on with the partitions that are left.
                 for var other in record.configuration.partitions
                 where other.policy.commonAreaOf.contains(partition.number) {

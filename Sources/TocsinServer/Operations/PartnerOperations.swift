@@ -180,15 +180,16 @@ enum PartnerOperations {
         tag: .partners,
         summary: "Delete a partner that has no sites",
         callers: .platformAdmins,
+        query: [.force],
         replies: [.noContent("The partner is gone.")],
-        errors: [.partnerNotFound, .partnerHasSites],
+        errors: [.partnerNotFound, .partnerHasSites, .undeliveredEvents],
         handle: { call in
             let id = try partnerID(call)
             let reply = try await call.commit { transaction in
                 let partner = try found(transaction.partner(id, within: .platform))
-                if try hasSites(partner, transaction) {
-                    throw APIError(.partnerHasSites, "The partner has sites. Delete them first, or revoke the partner.")
-                }
+                let obstacles = try DeletionGuard(transaction).obstacles(to: partner)
+                // Its sites would go with it, which nobody means by forcing.
+                try APIError.refuse(call.isForced ? obstacles.filter { $0 == .hasSites } : obstacles)
                 try transaction.deletePartner(id)
                 return change(.noContent, "partner.delete", partner, "The partner \(partner.name) was deleted.")
             }

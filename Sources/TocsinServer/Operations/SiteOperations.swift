@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -176,17 +177,17 @@ enum SiteOperations {
         id: "deleteSite",
         tag: .sites,
         summary: "Delete a site with everything that belongs to it",
-        notes: "Its events stay in the log and are delivered.",
+        notes: "Its events stay in the log; what is not delivered yet is, if the deletion is forced.",
         callers: .holding(.sitesWrite),
         query: [.force],
         replies: [.noContent("The site is gone.")],
-        errors: [.siteNotFound, .siteArmed, .siteInAlarm, .versionConflict],
+        errors: [.siteNotFound, .siteArmed, .siteInAlarm, .undeliveredEvents, .versionConflict],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
                 let record = try found(transaction.siteRecord(id, within: reach))
                 try call.checkVersion(record.version)
-                if !call.isForced { try refuseIfArmed(record, partitions: record.configuration.partitions) }
+                if !call.isForced { try APIError.refuse(DeletionGuard(transaction).obstacles(to: record)) }
                 try transaction.deleteSite(id)
                 let site = record.configuration.site
                 return change(.noContent, "site.delete", site, "The site \(site.name) was deleted.")
@@ -199,30 +200,6 @@ enum SiteOperations {
     static func found(_ record: SiteRecord?) throws -> SiteRecord {
         guard let record else { throw APIError.missing(.siteNotFound) }
         return record
-    }
-
-    /// Refuses to take away what is armed or in alarm (decisions §11).
-    static func refuseIfArmed(_ record: SiteRecord, partitions: [Partition]) throws {
-        for partition in partitions {
-            guard let state = record.state.partitions[partition.id] else { continue }
-            let details: JSONObject = [
-                "partition_id": .string(partition.id.text), "state": .string(state.phase.wireState),
-            ]
-            if state.inAlarm {
-                throw APIError(
-                    .siteInAlarm,
-                    "\(partition.name) is in alarm. Resolve that first, or delete with ?force=true.",
-                    details: details
-                )
-            }
-            if state.phase != .disarmed {
-                throw APIError(
-                    .siteArmed,
-                    "\(partition.name) is not disarmed. Disarm it first, or delete with ?force=true.",
-                    details: details
-                )
-            }
-        }
     }
 
     private static func create(_ call: Call) async throws -> Reply {

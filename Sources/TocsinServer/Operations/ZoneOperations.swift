@@ -1,5 +1,6 @@
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -185,7 +186,9 @@ enum ZoneOperations {
             try await call.commit { transaction in
                 let (zone, record) = try found(call, transaction)
                 try call.checkVersion(record.version)
-                if !call.isForced { try SiteOperations.refuseIfArmed(record, partitions: guarded(by: zone, record)) }
+                if !call.isForced {
+                    try APIError.refuse(DeletionGuard.obstacles(to: guarded(by: zone, record), in: record))
+                }
                 try transaction.deleteFixture(zone.id, of: zone.siteID)
                 return change(.noContent, "zone.delete", zone, record, "The zone \(zone.name) was deleted.")
             }

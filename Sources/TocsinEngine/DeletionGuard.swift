@@ -1,0 +1,168 @@
+import TocsinCore
+import TocsinLedger
+
+/// What stands against a deletion unless it is forced: armed, in alarm, undelivered events (decisions §11).
+package enum DeletionObstacle: Hashable, Sendable {
+    case inAlarm(PartitionID, name: String)
+    case notDisarmed(PartitionID, name: String, state: String)
+    /// Events of what is to be deleted, or for it, have not reached this endpoint.
+    case undelivered(EndpointID, url: String)
+    case hasSites
+
+    /// A clause that goes on from the name of what is to be deleted.
+    package var clause: String {
+        switch self {
+        case .inAlarm: "is in alarm"
+        case .notDisarmed(_, _, let state): "is \(state)"
+        case .undelivered(_, let url): "has events that were not delivered to \(url)"
+        case .hasSites: "has sites"
+        }
+    }
+}
+
+/// Judges what may not be deleted, for whoever deletes: the API and the fleet file.
+package struct DeletionGuard {
+    /// More exceptional deliveries than this are not searched for a site: the endpoint counts as having some of it.
+    private static let pagesSearched = 10
+    /// Events of a log that are looked at together.
+    private static let eventsSearched = 200
+
+    private let reader: any LedgerReader
+
+    package init(_ reader: any LedgerReader) { self.reader = reader }
+
+    /// What stands against deleting these partitions, or a zone that they have in common.
+    package static func obstacles(to partitions: [Partition], in record: SiteRecord) -> [DeletionObstacle] {
+        var obstacles: [DeletionObstacle] = []
+        for partition in partitions {
+            guard let state = record.state.partitions[partition.id] else { continue }
+            if state.inAlarm { obstacles.append(.inAlarm(partition.id, name: partition.name)) }
+            if state.phase != .disarmed {
+                let word = state.phase.wireState
+                obstacles.append(.notDisarmed(partition.id, name: partition.name, state: word))
+            }
+        }
+        return obstacles
+    }
+
+    package func obstacles(to site: SiteRecord) throws -> [DeletionObstacle] {
+        let (dealer, partner) = (site.configuration.site.dealerID, site.configuration.site.partnerID)
+        let owners =
+            try apps(of: dealer).map { EndpointOwner.app($0.id, of: dealer) }
+            + (partner.map { [EndpointOwner.partner($0)] } ?? [])
+        let waiting = try owners.flatMap(reader.endpoints).filter { try awaits($0, from: site.configuration.site) }
+        return Self.obstacles(to: site.configuration.partitions, in: site)
+            + waiting.map { .undelivered($0.id, url: $0.url) }
+    }
+
+    package func obstacles(to endpoint: Endpoint) throws -> [DeletionObstacle] {
+        try awaits(endpoint, from: nil) ? [.undelivered(endpoint.id, url: endpoint.url)] : []
+    }
+
+    /// What stands against deleting an app with its endpoints.
+    package func obstacles(to app: App) throws -> [DeletionObstacle] {
+        try reader.endpoints(of: .app(app.id, of: app.dealerID)).flatMap(obstacles)
+    }
+
+    /// What stands against deleting a partner with its endpoints, but for sites that go with it.
+    package func obstacles(to partner: Partner, ignoring deleted: Set<SiteID> = []) throws -> [DeletionObstacle] {
+        let hasSites = try reader.allSites(SiteFilter(partnerID: partner.id)).contains { !deleted.contains($0.id) }
+        return (hasSites ? [.hasSites] : [])
+            + (try reader.endpoints(of: .partner(partner.id)).flatMap(obstacles))
+    }
+
+    /// What stands against deleting a dealer with all that it owns, but for sites that were judged already; each obstacle
+    /// with what has it, in words.
+    package func obstacles(
+        to dealer: Dealer,
+        ignoring deleted: Set<SiteID> = []
+    ) throws -> [(holder: String, obstacle: DeletionObstacle)] {
+        var found: [(holder: String, obstacle: DeletionObstacle)] = []
+        for site in try reader.allSites(SiteFilter(dealerID: dealer.id)) where !deleted.contains(site.id) {
+            guard let record = try reader.siteRecord(site.id, within: .platform) else { continue }
+            // What waits at the dealer's own endpoints is told below.
+            let obstacles = Self.obstacles(to: record.configuration.partitions, in: record)
+            found += obstacles.map { ("the site “\(site.name)”", $0) }
+        }
+        for app in try apps(of: dealer.id) {
+            found += try obstacles(to: app).map { ("the app “\(app.name)”", $0) }
+        }
+        return found
+    }
+
+    // MARK: - Deliveries
+
+    private func apps(of dealer: DealerID) throws -> [App] {
+        try reader.allPages { try reader.apps(within: .dealer(dealer), page: $0) }
+    }
+
+    /// Whether events that the endpoint takes have not reached it, of one site or of all.
+    private func awaits(_ endpoint: Endpoint, from site: Site?) throws -> Bool {
+        let subscription = try Subscription(of: endpoint, reader)
+        let filter = EventFilter(types: endpoint.events.union([.testPing]), siteID: site?.id)
+        for cursor in try reader.cursors(of: endpoint.id) where site.map({ $0.dealerID == cursor.dealerID }) ?? true {
+            let last = try reader.lastSequence(of: cursor.dealerID)
+            var position = cursor.sequence
+            while position < last {
+                let found = try reader.events(
+                    of: cursor.dealerID,
+                    after: position,
+                    filter: filter,
+                    limit: Self.eventsSearched
+                )
+                if found.events.contains(where: subscription.takes) { return true }
+                guard found.searchedTo > position else { break }
+                position = found.searchedTo
+            }
+        }
+        guard let site else { return try reader.nextDue(of: endpoint.id) != nil }
+        for state in [DeliveryState.retrying, .waiting] where try hasDelivery(to: endpoint, in: state, from: site) {
+            return true
+        }
+        return false
+    }
+
+    private func hasDelivery(to endpoint: Endpoint, in state: DeliveryState, from site: Site) throws -> Bool {
+        let filter = DeliveryFilter(endpointID: endpoint.id, state: state)
+        var page = PageRequest(limit: PageRequest.maximumLimit)
+        for _ in 0..<Self.pagesSearched {
+            let found = try reader.deliveries(within: .platform, filter: filter, page: page)
+            for delivery in found.items where try reader.event(at: delivery.position)?.siteID == site.id { return true }
+            guard let next = found.next else { return false }
+            page.after = next
+        }
+        return true
+    }
+}
+
+extension Subscription {
+    /// What an endpoint takes as its owner's scopes and standing are now.
+    package init(of endpoint: Endpoint, _ reader: any LedgerReader) throws {
+        self.init(endpointID: endpoint.id, owner: endpoint.owner, types: endpoint.events)
+        switch endpoint.owner {
+        case .app(let id, let dealer):
+            let app = try reader.app(id, within: .dealer(dealer))
+            scopes = app?.scopes ?? []
+            isRevoked = app?.isRevoked ?? true
+        case .partner(let id): isRevoked = try reader.partner(id, within: .platform)?.isRevoked ?? true
+        }
+    }
+}
+
+extension LedgerReader {
+    /// Every item of a list, page by page.
+    package func allPages<Item>(_ page: (PageRequest) throws -> Page<Item>) throws -> [Item] {
+        var items: [Item] = []
+        var request = PageRequest(limit: PageRequest.maximumLimit)
+        while true {
+            let found = try page(request)
+            items += found.items
+            guard let next = found.next else { return items }
+            request.after = next
+        }
+    }
+
+    package func allSites(_ filter: SiteFilter = SiteFilter()) throws -> [Site] {
+        try allPages { try sites(within: .platform, filter: filter, page: $0) }
+    }
+}
