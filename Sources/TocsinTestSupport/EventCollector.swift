@@ -26,6 +26,17 @@ package final class EventCollector: EventSink {
         for continuation in ready { continuation.resume() }
     }
 
+    /// Returns when an event of the type has been published.
+    package func wait(for type: EventType) async {
+        while true {
+            let count = state.withLock { state in
+                state.events.contains { $0.type == type } ? nil : state.events.count + 1
+            }
+            guard let count else { return }
+            await wait(for: count)
+        }
+    }
+
     /// Returns when at least so many events have been published.
     package func wait(for count: Int) async {
         await withCheckedContinuation { continuation in

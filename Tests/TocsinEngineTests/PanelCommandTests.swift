@@ -1,0 +1,217 @@
+import Testing
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+import TocsinTestSupport
+
+/// Commands and signals on a platform-triggered site, over a real ledger in memory (decisions §5, §6).
+@Suite(.timeLimit(.minutes(1))) struct PanelCommandTests {
+    @Test func `an arming is durable, explained, and ends by its deadline`() async throws {
+        try await withShop { shop in
+            let armed = try await shop.command(.arm(.init(mode: .away)))
+            guard case .done = armed else { throw Unexpected(what: "\(armed)") }
+            #expect(try await shop.phase() == .arming(target: .away, from: nil))
+
+            shop.stage.clock.advance(by: .seconds(61))
+            await shop.stage.collector.wait(for: .partitionArmed)
+
+            #expect(try await shop.phase() == .armed(.away))
+            let history = try await shop.history()
+            #expect(history.map { $0["state"]?.string } == ["armed_away", "arming_in_progress"])
+            #expect(history.allSatisfy { $0["explanation"]?.string?.isEmpty == false && $0["event_id"]?.string != nil })
+            #expect(history.map { $0["cause"]?.string } == ["deadline", "command"])
+        }
+    }
+
+    @Test func `of two commands on one version the second is told of the conflict`() async throws {
+        try await withShop { shop in
+            let version = try await shop.record().version
+            let results = try await withThrowingTaskGroup(of: PanelResult.self) { group in
+                for action in [ArmingCommand.Action.arm(.init(mode: .stay)), .arm(.init(mode: .night))] {
+                    group.addTask { try await shop.command(action, ifMatch: version) }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            var outcomes: [String] = []
+            for result in results {
+                switch result {
+                case .done(_, let after):
+                    #expect(after == version + 1)
+                    outcomes.append("done")
+                case .versionConflict(let current):
+                    #expect(current == version + 1)
+                    outcomes.append("conflict")
+                case .refused, .unknownSite, .wrongAuthority, .knownKey: outcomes.append("\(result)")
+                }
+            }
+            #expect(outcomes.sorted() == ["conflict", "done"])
+        }
+    }
+
+    @Test func `commands that arrive together each tell a version of their own`() async throws {
+        try await withShop { shop in
+            let versions = try await withThrowingTaskGroup(of: Int64?.self) { group in
+                for index in 0..<40 {
+                    group.addTask {
+                        let action = index % 2 == 0 ? ArmingCommand.Action.arm(.init(mode: .night)) : .disarm
+                        guard case .done(_, let version) = try await shop.command(action) else { return nil }
+                        return version
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            let events = try await shop.stage.log().filter { $0.type == .armingStateChanged }
+            #expect(versions.allSatisfy { $0 != nil })
+            // Whoever changed nothing is told the version that it met.
+            #expect(Set(versions).count >= events.count)
+        }
+    }
+
+    @Test func `a signal that was told before is a duplicate, also among a thousand`() async throws {
+        try await withShop { shop in
+            let signals = (0..<1000).map { index in
+                Signal(
+                    origin: .number(5),
+                    kind: index % 2 == 0 ? .open : .closed,
+                    timestamp: shop.stage.start - .milliseconds(1000 - index),
+                    signalID: "s-\(index)"
+                )
+            }
+            let first = try await shop.signals(signals)
+            #expect(first == Array(repeating: "accepted", count: 1000))
+            let again = try await shop.signals(signals)
+            #expect(again == Array(repeating: "duplicate", count: 1000))
+            let some = try await shop.signals(signals.prefix(3).reversed())
+            #expect(some == ["duplicate", "duplicate", "duplicate"])
+        }
+    }
+
+    @Test func `a trip while armed is an alarm, further ones name it by its number`() async throws {
+        try await withShop { shop in
+            _ = try await shop.command(.arm(.init(mode: .away, instant: true)))
+            _ = try await shop.signals([Signal(origin: .number(7), kind: .open, timestamp: shop.stage.start)])
+            _ = try await shop.signals([Signal(origin: .number(8), kind: .open, timestamp: shop.stage.start)])
+
+            let events = try await shop.stage.log()
+            let created = try #require(events.first { $0.type == .alarmCreated })
+            let activity = try #require(events.first { $0.type == .alarmActivity })
+            let number = try JSONParser.parse(created.body)["data"]?["alarm_id"]?.string
+            #expect(number == "A-1")
+            #expect(try JSONParser.parse(activity.body)["data"]?["alarm_id"]?.string == number)
+        }
+    }
+
+    @Test func `a schedule that is added takes effect at once`() async throws {
+        try await withShop { shop in
+            // The world begins on 2026-09-21 at 08:13:20 in Chicago, a Monday.
+            let rule = Fixture(
+                id: "sch_1",
+                siteID: shop.site.id,
+                kind: .schedule,
+                number: nil,
+                name: "Close",
+                settings: ["partition": 1, "arm": "night", "at": "08:20", "days": ["mon"], "warning_minutes": 0]
+            )
+            try await shop.stage.ledger.write { try $0.insert(rule) }
+            await shop.stage.engine.reconfigured()
+            await shop.stage.clock.waitForSleeper(until: shop.stage.start + .seconds(400))
+
+            shop.stage.clock.advance(by: .seconds(401))
+            await shop.stage.collector.wait(for: .partitionArmed)
+            #expect(try await shop.phase() == .armed(.night))
+            #expect(try await shop.history().first?["source"]?.string == "schedule")
+        }
+    }
+
+    @Test func `another dealer's site does not exist, and a partner's is not ours to arm`() async throws {
+        try await withShop { shop in
+            let stranger = try await shop.command(.disarm, reach: .dealer(DealerID(stored: "dlr_other")))
+            guard case .unknownSite = stranger else { throw Unexpected(what: "\(stranger)") }
+            let partners = try await shop.command(.disarm, site: shop.stage.world.site.id)
+            guard case .wrongAuthority = partners else { throw Unexpected(what: "\(partners)") }
+        }
+    }
+}
+
+private struct Unexpected: Error { var what: String }
+
+/// A platform-triggered shop on a stage.
+private struct Shop: Sendable {
+    let stage: Stage
+    let site: Site
+    let partition: Partition
+
+    func request(_ site: SiteID? = nil, reach: Reach? = nil) -> Request {
+        Request(
+            siteID: site ?? self.site.id,
+            reach: reach ?? .dealer(stage.world.dealer.id),
+            actor: AuditEntry.Actor(.admin, "tok_1"),
+            receivedAt: stage.clock.now,
+            requestID: "req_test"
+        )
+    }
+
+    func command(
+        _ action: ArmingCommand.Action,
+        ifMatch: Int64? = nil,
+        site: SiteID? = nil,
+        reach: Reach? = nil
+    ) async throws -> PanelResult {
+        let command = ArmingCommand(
+            action: action,
+            target: .all,
+            authority: .trusted,
+            by: Attribution(userID: "op_1", name: "Ann", source: .api)
+        )
+        return try await stage.engine.command(
+            PanelCommand(command, request: request(site, reach: reach), ifMatch: ifMatch) { _ in [] }
+        )
+    }
+
+    func signals(_ signals: [Signal]) async throws -> [String] {
+        let batch = SignalBatch(signals, request: request()) { answers in
+            Array(answers.map(\.outcome.rawValue).joined(separator: ",").utf8)
+        }
+        guard case .accepted(let reply) = try await stage.engine.signals(batch) else {
+            throw Unexpected(what: "no reply")
+        }
+        return String(decoding: reply, as: UTF8.self).split(separator: ",").map(String.init)
+    }
+
+    func record() async throws -> SiteRecord {
+        guard let record = try await stage.ledger.load([site.id])[site.id] else { throw Unexpected(what: "no site") }
+        return record
+    }
+
+    func phase() async throws -> Phase? { try await record().state.partitions[partition.id]?.phase }
+
+    func history() async throws -> [JSON] {
+        try await stage.ledger.read { [site = site.id] reader in
+            try reader.history(of: site, within: .platform, page: PageRequest()).items
+                .flatMap { $0.entry.details["changes"]?.array ?? [] }
+        }
+    }
+}
+
+private func withShop(_ body: @escaping @Sendable (Shop) async throws -> Void) async throws {
+    try await withStage { stage in
+        let (site, partition) = try await stage.world.addSite("Shop", ofPartner: false)
+        try await stage.ledger.write { transaction in
+            for (number, type) in [(5, "exit_entry"), (7, "perimeter"), (8, "interior_instant")] {
+                try transaction.insert(
+                    Fixture(
+                        id: "zone_\(number)",
+                        siteID: site.id,
+                        kind: .zone,
+                        number: number,
+                        name: "Zone \(number)",
+                        settings: ["type": .string(type)]
+                    )
+                )
+            }
+        }
+        await stage.engine.reconfigured()
+        try await body(Shop(stage: stage, site: site, partition: partition))
+    }
+}
