@@ -166,6 +166,8 @@ struct PanelStep {
             by: by
         )
         emit(.armingFailed(body), partition)
+        // Whoever commanded it is told in the reply; a schedule's and an exit delay's failure meets nobody there.
+        if cause != .command { effects.append(.notice(NoticeDraft(body, site: site.site, partition: partition))) }
         note(partition, "arming.failed", "\(partition.name): \(body.message)")
     }
 }
