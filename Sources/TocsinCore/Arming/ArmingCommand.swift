@@ -95,6 +95,12 @@ package struct CommandReply: Hashable, Sendable {
     package var isUnchanged: Bool
     /// It waits for the partner's answer (decisions §5); tells under which id.
     package var pending: EventID?
+
+    package init(partitions: [PartitionID], isUnchanged: Bool, pending: EventID? = nil) {
+        self.partitions = partitions
+        self.isUnchanged = isUnchanged
+        self.pending = pending
+    }
 }
 
 /// What a zone or device reports (decisions §6), read and checked.

@@ -14,7 +14,9 @@ extension PanelStep {
         if self[partition].exit?.deadline == now { exitEnded(partition) }
         if self[partition].overdueAt == now { outcomeOverdue(partition) }
         if self[partition].guardUntil == now { reportAwaitedInVain(partition) }
-        for (group, pending) in self[partition].crossPending where pending.until == now {
+        // In the order of their names: equal inputs give equal notes (I20).
+        let expired = self[partition].crossPending.filter { $0.value.until == now }.sorted { $0.key < $1.key }
+        for (group, pending) in expired {
             self[partition].crossPending[group] = nil
             let place = site.zone(pending.zone)?.place ?? "A zone"
             note(partition, "zone.cross_expired", "\(place) tripped alone: a trouble, no alarm")

@@ -33,6 +33,8 @@ extension PanelStep {
     mutating func disarm(_ partition: Partition, by: Attribution, isDuress: Bool) {
         let before = self[partition]
         endIncidents(of: partition, by: by, isDuress: isDuress)
+        // Without a change of the phase the version tells that the alarm is not shown any longer.
+        if before.phase == .disarmed, before.inAlarm { touch(partition) }
         let isMemory = before.phase.guardingMode != nil && (before.inAlarm || before.alarmMemory)
         self[partition].alarmMemory = isMemory
         self[partition].exit = nil

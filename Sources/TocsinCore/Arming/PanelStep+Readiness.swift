@@ -17,6 +17,7 @@ extension PanelStep {
     ) -> [(zone: Zone, reason: ArmFailureReason)] {
         zones(of: partition).compactMap { zone in
             if bypassed.contains(zone.id) || zone.type == .none || zone.type == .keySwitch { return nil }
+            if isBypassed(zone, beside: partition) { return nil }
             if zone.type.isBurglary, !zone.isActive(in: mode) || !guards(zone, with: armedToo) { return nil }
             switch condition(zone) {
             case .closed: return nil
@@ -35,6 +36,11 @@ extension PanelStep {
         let owners = owners(of: zone)
         return owners.count == 1
             || owners.allSatisfy { armedToo.contains($0.id) || self[$0].phase.guardingMode != nil }
+    }
+
+    /// Whether another of its partitions bypasses a common zone: then it guards neither.
+    private func isBypassed(_ zone: Zone, beside partition: Partition) -> Bool {
+        owners(of: zone).contains { $0.id != partition.id && self[$0].bypassed[zone.id] != nil }
     }
 
     /// Why the phase itself does not let a partition be armed (T24).

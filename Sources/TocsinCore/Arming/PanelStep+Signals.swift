@@ -110,7 +110,7 @@ extension PanelStep {
         else {
             return
         }
-        if session.to == nil, self[first].bypassed[zone.id] != nil { return }
+        if session.to == nil, isBypassed(zone) { return }
         if zone.type.isExitRoute, signal.kind != .tamper, site.site.armingModel == .platformTriggered,
             isExcused(signal, zone, session, in: first)
         {

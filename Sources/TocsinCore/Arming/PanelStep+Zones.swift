@@ -9,7 +9,7 @@ extension PanelStep {
         let owners = owners(of: zone)
         guard let first = owners.first else { return }
         if let alarmClass = zone.type.alwaysOnClass {
-            if self[first].bypassed[zone.id] == nil { tripAlwaysOn(zone, alarmClass, in: first) }
+            if !isBypassed(zone) { tripAlwaysOn(zone, alarmClass, in: first) }
             return
         }
         if zone.type == .keySwitch { return turnKey(of: zone, in: owners) }
@@ -17,7 +17,7 @@ extension PanelStep {
         if owners.count == 1 { return opened(zone, in: first) }
         // Common: guards while all of its partitions are armed; the first of them keeps its incident (I18).
         let isGuarding = owners.allSatisfy { self[$0].phase.guardingMode.map(zone.isActive) ?? false }
-        if isGuarding, owners.contains(where: { self[$0].bypassed[zone.id] != nil }) { return }
+        if isGuarding, isBypassed(zone) { return }
         if isGuarding, let entering = owners.first(where: { self[$0].phase.isEntry }) {
             joinEntry(zone, in: entering)
         } else if isGuarding {
@@ -250,7 +250,7 @@ extension PanelStep {
     mutating func tampered(_ zone: Zone) {
         guard zone.type != .none else { return }
         for owner in owners(of: zone) where self[owner].phase.guardingMode != nil {
-            if self[owner].bypassed[zone.id] != nil { continue }
+            if isBypassed(zone) { return }
             trip(
                 Trip(alarmClass: .tamper, zone: zone, trigger: "tamper", location: zone.name, isSilent: zone.silent),
                 in: owner
@@ -266,7 +266,7 @@ extension PanelStep {
             case .none: continue
             case .trouble: note(owner, "zone.unknown", "\(zone.place) does not report while \(owner.name) is armed")
             case .alarm:
-                if self[owner].bypassed[zone.id] == nil { violated(zone, in: owner) }
+                if !isBypassed(zone) { violated(zone, in: owner) }
                 return
             }
         }

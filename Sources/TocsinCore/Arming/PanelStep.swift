@@ -54,6 +54,9 @@ struct PanelStep {
     /// The partitions of a zone, in the order of their numbers; a common area's own come before it.
     func owners(of zone: Zone) -> [Partition] { site.partitions.filter { zone.belongs(to: $0) } }
 
+    /// Whether any of its partitions bypasses the zone: whoever was told so hears nothing of it (I11).
+    func isBypassed(_ zone: Zone) -> Bool { owners(of: zone).contains { self[$0].bypassed[zone.id] != nil } }
+
     func dependents(of area: Partition) -> [Partition] {
         site.partitions.filter { area.policy.commonAreaOf.contains($0.number) }
     }
