@@ -39,7 +39,9 @@ let chosenTests = Context.environment["TOCSIN_TESTS"].map { $0.split(separator: 
 let pureTargets: [Target] = [
     layer("TocsinJSON"),
     layer("TocsinCore", ["TocsinJSON"]),
+    layer("TocsinSimulation", ["TocsinCore"]),
     tests("TocsinCoreTests", ["TocsinCore", "TocsinJSON"], resources: [.copy("Tables")]),
+    tests("TocsinSimulationTests", ["TocsinSimulation"]),
 ]
 
 let serverTargets: [Target] = [
@@ -79,7 +81,7 @@ let serverTargets: [Target] = [
     .executableTarget(
         name: "tocsin",
         dependencies: [
-            "TocsinServer", "TocsinFleet", "TocsinLab", "TocsinLedgerSQLite", httpClient,
+            "TocsinServer", "TocsinFleet", "TocsinLab", "TocsinLedgerSQLite", "TocsinSimulation", httpClient,
             nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Configuration", package: "swift-configuration"),

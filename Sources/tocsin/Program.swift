@@ -54,7 +54,7 @@ struct Tocsin: AsyncParsableCommand {
             """,
         subcommands: [
             Serve.self, Apply.self, Export.self, Migrate.self, Config.self, Admin.self, Listen.self,
-            DemoCommand.self, Bench.self,
+            DemoCommand.self, Bench.self, Simulate.self,
         ]
     )
 }

@@ -84,6 +84,7 @@ import Testing
     @Test(arguments: [
         ("TocsinJSON", Set<String>()),
         ("TocsinCore", Set(["TocsinJSON"])),
+        ("TocsinSimulation", Set(["TocsinCore"])),
         ("TocsinLedger", Set(["TocsinCore", "TocsinJSON"])),
     ])
     func `the pure layers import nothing of the outside`(target: String, allowed: Set<String>) throws {

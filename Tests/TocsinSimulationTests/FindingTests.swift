@@ -1,0 +1,83 @@
+import Testing
+import TocsinCore
+import TocsinSimulation
+
+/// What the explorer found in the machine, each as the inputs that showed it.
+struct FindingTests {
+    private func played(_ inputs: [SimulationInput], in site: SimulatedSite) throws -> Transition {
+        var state = SiteMachine(configuration: site.configuration, state: SiteState()).state
+        var now = SimulatedSite.start
+        var last: Transition?
+        for input in inputs {
+            let step = try #require(
+                Transition(input, on: state, at: now, in: site.configuration),
+                "\(input) cannot happen"
+            )
+            (state, now) = (step.after, step.at)
+            if let violation = Check.violation(of: step) { Issue.record("\(violation)\n\(step.line)") }
+            last = step
+        }
+        return try #require(last)
+    }
+
+    private func site(named name: String) throws -> SimulatedSite {
+        try #require(SimulatedSite.all.first { $0.name == name })
+    }
+
+    private let ann = CommandInput.Credential.code("ann")
+
+    private func arm(
+        _ mode: ArmingMode,
+        _ target: PartitionTarget,
+        bypass: [Int] = [],
+        instant: Bool = false
+    ) -> SimulationInput {
+        let request = ArmingCommand.ArmRequest(mode: mode, bypassZones: bypass, instant: instant)
+        return .command(CommandInput(.arm(request), target, with: .trusted))
+    }
+
+    @Test func `a bypass stands for the arming that replaces its own, and never silently not`() throws {
+        let last = try played(
+            [
+                arm(.away, .number(1), bypass: [3]), .signal(SignalInput(zone: 3, .open)), arm(.stay, .number(1)),
+            ],
+            in: site(named: "modes")
+        )
+        let partition = try #require(last.after.partitions[PartitionID(stored: "p_1")])
+        #expect(partition.bypassed == [ZoneID(stored: "zone_3"): .manual])
+        #expect(partition.exit?.base == [:])
+    }
+
+    @Test func `an alarm that operators resolve changes the version of what shows it`() throws {
+        let last = try played(
+            [
+                arm(.away, .all, instant: true), .signal(SignalInput(zone: 1, .triggered)), .resolve(.intrusion),
+            ],
+            in: site(named: "alarms")
+        )
+        let id = PartitionID(stored: "p_1")
+        #expect(last.after.partitions[id]?.inAlarm == false)
+        #expect(last.after.partitions[id]?.version != last.before.partitions[id]?.version)
+    }
+
+    @Test func `a disarm that silences the alarm of a disarmed partition changes its version`() throws {
+        let last = try played(
+            [.signal(SignalInput(zone: 1, .open)), .command(CommandInput(.disarm, .all, with: ann))],
+            in: site(named: "dangers")
+        )
+        let id = PartitionID(stored: "p_1")
+        #expect(last.before.partitions[id]?.inAlarm == true && last.after.partitions[id]?.inAlarm == false)
+        #expect(last.after.partitions[id]?.version != last.before.partitions[id]?.version)
+    }
+
+    @Test func `a common door that one of its partitions bypasses is left out for all`() throws {
+        let last = try played(
+            [
+                arm(.away, .number(1), instant: true), arm(.away, .number(2), bypass: [1], instant: true),
+                .signal(SignalInput(zone: 1, .open)),
+            ],
+            in: site(named: "shared")
+        )
+        #expect(last.after.partitions.values.allSatisfy { $0.countdown == nil && $0.incidents.isEmpty })
+    }
+}
