@@ -68,6 +68,12 @@ package struct ReportOrder: Hashable, Sendable {
         package var state: ReportedState
         /// The name of a custom mode; none for the fixed states.
         package var customMode: String?
+
+        package init(timestamp: Instant, state: ReportedState, customMode: String? = nil) {
+            self.timestamp = timestamp
+            self.state = state
+            self.customMode = customMode
+        }
     }
 
     package init(timestamp: Instant, wasAhead: Bool, floor: Instant?, applied: [AppliedReport]) {
