@@ -16,7 +16,8 @@ extension PanelStep {
         let reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
         if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         var isUnchanged = true
-        for partition in targets {
+        // An area that is armed follows by itself; one that is not may ring all the same (T16).
+        for partition in targets + areas(of: targets).filter({ self[$0].phase == .disarmed }) {
             if self[partition].phase == .disarmed, self[partition].incidents.allSatisfy(\.isSilent) {
                 if self[partition].alarmMemory {
                     self[partition].alarmMemory = false
@@ -28,6 +29,13 @@ extension PanelStep {
             disarm(partition, by: by, isDuress: isDuress)
         }
         return .success(isUnchanged)
+    }
+
+    /// The common areas of these partitions that are not among them.
+    private func areas(of targets: [Partition]) -> [Partition] {
+        site.partitions.filter { area in
+            !targets.contains(area) && targets.contains { area.policy.commonAreaOf.contains($0.number) }
+        }
     }
 
     mutating func disarm(_ partition: Partition, by: Attribution, isDuress: Bool) {
@@ -85,7 +93,7 @@ extension PanelStep {
         let reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
         if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         var isUnchanged = true
-        for partition in targets where self[partition].inAlarm {
+        for partition in targets + areas(of: targets) where self[partition].inAlarm {
             isUnchanged = false
             endBell(of: partition) { _ in true }
             note(partition, "alarm.silenced", "The alarm of \(partition.name) was silenced by \(by.words)")
