@@ -173,7 +173,7 @@ extension SiteMachine {
                 in: mode,
                 exits: partition.exitDelaySeconds.seconds(for: mode) > 0,
                 armedToo: [partition.id],
-                bypassed: []
+                bypassed: Set(state.partitions[partition.id].map { Array($0.bypassed.keys) } ?? [])
             ).map(\.reason)
             return Readiness(mode: mode, reasons: reasons)
         }
