@@ -188,7 +188,7 @@ enum ArmingActions {
         }
     }
 
-    private static let partnerHoldsTheState = APIError(
+    static let partnerHoldsTheState = APIError(
         .armingAuthorityConflict,
         "This site is partner_triggered: its arming state is its partner's, who arms and disarms it and reports that here."
     )

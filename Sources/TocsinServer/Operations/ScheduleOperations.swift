@@ -6,9 +6,9 @@ import TocsinLedger
 
 /// What arms and disarms a site by its clock (design, arming: schedules).
 enum ScheduleOperations {
-    static let all = [list, create, get, patch, delete]
+    static let all = [list, create, get, patch, delete, postpone, skip]
 
-    private static let parts = SiteParts(kind: .schedule, idName: "schedule_id", notFound: .scheduleNotFound)
+    static let parts = SiteParts(kind: .schedule, idName: "schedule_id", notFound: .scheduleNotFound)
 
     /// A date of the site's calendar.
     private static let dates = Schema.string(10...10, format: "date").example("2026-12-24")
@@ -47,7 +47,7 @@ enum ScheduleOperations {
         ])
     ).described("What the rule will do in the next 14 days.")
 
-    private static let schema = Schema.object(
+    static let schema = Schema.object(
         [
             .required("schedule_id", .id(ScheduleNoun.prefix)), .required("site_id", .id(SiteNoun.prefix)),
             .required("name", .string(1...500)), .required("partition", numbers), .required("at", .timeOfDay),
@@ -61,7 +61,7 @@ enum ScheduleOperations {
         ] + settings.map { .optional($0.name, $0.schema) }
     ).named("NewSchedule")
 
-    private static func json(_ rule: Fixture, _ context: RunContext) -> JSON {
+    static func json(_ rule: Fixture, _ context: RunContext) -> JSON {
         var object: JSONObject = [
             "schedule_id": .string(rule.id), "site_id": .string(rule.siteID.text), "name": .string(rule.name),
         ]
@@ -201,12 +201,13 @@ enum ScheduleOperations {
     }
 
     /// What the next runs of a site's rules follow from.
-    private struct RunContext {
+    struct RunContext: Sendable {
         let now: Instant
-        let planned: [ScheduleID: ScheduleState]
         let holidays: Set<CivilDate>
         /// None for a partner's site, whose rules do not run.
         let zone: TimeZoneRules?
+        /// What is planned, which may have been postponed or skipped.
+        var planned: [ScheduleID: ScheduleState]
 
         init(_ call: Call, _ record: SiteRecord, _ reader: any LedgerReader) throws {
             now = call.receivedAt

@@ -122,6 +122,7 @@ package protocol SiteControl: Sendable {
     func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
     func command(_ command: PanelCommand) async throws(LedgerError) -> PanelResult
     func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult
+    func schedule(_ command: ScheduleCommand) async throws(LedgerError) -> ScheduleResult
     /// Some site's configuration was changed: what is due by the new one is looked at now.
     func reconfigured() async
 }
