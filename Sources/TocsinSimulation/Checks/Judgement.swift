@@ -81,12 +81,17 @@ extension Transition {
             }
             guard incident.isAnnounced, let now, !now.isAnnounced else { continue }
             let isBellOver = incident.bellUntil.map { $0 <= at } ?? false
-            let isSilenced = command?.action == .silence && reply != nil && targets.contains { $0.id == partition.id }
+            let isSilenced = command?.action == .silence && reply != nil && reaches(partition)
             if !isBellOver, !isSilenced, !disarms(partition), !followsDisarm(partition) {
                 return "the alarm fell silent by itself"
             }
         }
         return nil
+    }
+
+    /// Whether the command names the partition, or one whose common area it is.
+    private func reaches(_ partition: Partition) -> Bool {
+        targets.contains { $0.id == partition.id || partition.policy.commonAreaOf.contains($0.number) }
     }
 
     private func mayEnd(_ incident: Incident, in partition: Partition) -> Bool {

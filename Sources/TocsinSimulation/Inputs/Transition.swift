@@ -177,10 +177,11 @@ extension Transition {
         }
     }
 
-    /// Whether a common area follows the disarm of one of its partitions.
+    /// Whether a common area follows the disarm of one of its partitions, or of a partition that was disarmed already.
     func followsDisarm(_ area: Partition) -> Bool {
         dependents(of: area).contains { dependent in
-            before(dependent).phase.guardingMode != nil && after(dependent).phase.guardingMode == nil
+            disarms(dependent)
+                || before(dependent).phase.guardingMode != nil && after(dependent).phase.guardingMode == nil
         }
     }
 }
