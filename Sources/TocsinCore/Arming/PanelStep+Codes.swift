@@ -18,6 +18,8 @@ extension PanelStep {
         let duress = holder?.isDuress == true ? user : nil
         let locks = targets.compactMap { self[$0].codeGuards[source]?.lockedUntil }.filter { $0 > now }
         if let until = locks.max() { return .locked(until: until, duress: duress) }
+        // Nobody guesses by giving none: an app that forgets the code must not lock its people out.
+        if hash == nil { return .invalid(duress: nil) }
         guard let holder, let user, isGood(user) else {
             for partition in targets { countFailure(in: partition, from: source) }
             return .invalid(duress: duress)

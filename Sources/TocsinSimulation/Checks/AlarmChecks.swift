@@ -126,6 +126,11 @@ extension Check {
                 switch refusal {
                 case .invalidCode:
                     if isLocked { return "the code was looked at while \(partition.name) is locked" }
+                    // None given is no guess.
+                    if step.command?.credential == .missing {
+                        if before != after { return "a command without a code counted as a wrong one" }
+                        continue
+                    }
                     let recent = before.failures.filter { step.at - $0 < CodeGuard.window }.count + 1
                     let isFull = recent >= CodeGuard.failuresMaximum
                     if isFull, after.lockouts != before.lockouts + 1 || after.lockedUntil.map({ $0 > step.at }) != true
