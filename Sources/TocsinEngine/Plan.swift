@@ -9,6 +9,8 @@ struct Plan {
     var decision: Decision
     var settlements: [SiteWork.Settlement] = []
     private let tools: DecisionTools
+    /// The state as the commands find it: the stored one, planned anew where the configuration has changed.
+    private let baseline: SiteState
 
     init(record: SiteRecord, at now: Instant, tools: DecisionTools) {
         self.record = record
@@ -22,6 +24,7 @@ struct Plan {
         )
         // Whatever comes first after a change plans anew: once a state is stored, the mark of the change is gone.
         if record.isReconfigured { machine.reconfigured(at: now) }
+        baseline = machine.state
         decision = Decision(
             siteID: site.id,
             dealerID: site.dealerID,
@@ -99,17 +102,23 @@ struct Plan {
 
     /// Stores the new state only if there is one: most retries and refusals change nothing but the audit log.
     mutating func finish() {
-        if isChanged || record.isReconfigured { decision.newState = machine.state }
+        guard machine.state != record.state || record.isReconfigured else { return }
+        if !isChanged { machine.looked() }
+        decision.newState = machine.state
     }
 
-    private var isChanged: Bool { machine.state != record.state }
+    private var isChanged: Bool { machine.state != baseline }
 
-    /// The version that the site has after what was decided so far.
-    var version: Int64 { record.version + (isChanged || record.isReconfigured ? 1 : 0) }
+    /// The version that callers are shown after what was decided so far.
+    var shownVersion: Int64 { record.shownVersion + (isChanged ? 1 : 0) }
 
     /// The site as it is after what was decided so far.
     var recordAfter: SiteRecord {
-        SiteRecord(configuration: record.configuration, state: machine.state, version: version)
+        SiteRecord(
+            configuration: record.configuration,
+            state: machine.state,
+            version: record.version + (isChanged ? 1 : 0)
+        )
     }
 
     /// Whether there is anything to commit.

@@ -143,7 +143,9 @@ struct SiteWork {
         if !request.reach.covers(site) { return .unknownSite }
         if site.armingModel != .platformTriggered { return .wrongAuthority }
         if let ticket = request.idempotency, let known = knownKeys[ticket.key] { return .knownKey(known) }
-        if let seen = panel.ifMatch, seen != plan.version { return .versionConflict(current: plan.version) }
+        if let seen = panel.ifMatch, seen != plan.shownVersion {
+            return .versionConflict(current: plan.shownVersion)
+        }
         let outcome = plan.machine.command(panel.command, receivedAt: request.receivedAt)
         plan.takeOwn(outcome.deadlineEffects)
         let taken = plan.take(outcome.effects, for: request)
@@ -156,7 +158,7 @@ struct SiteWork {
             let after = plan.recordAfter
             let reply = panel.render(after)
             try plan.keep(request.idempotency, status: 200) { reply }
-            return .done(reply: reply, version: after.version)
+            return .done(reply: reply, version: after.shownVersion)
         }
     }
 

@@ -72,6 +72,8 @@ package struct SiteRecord: Hashable, Sendable {
     package var state: SiteState
     /// +1 with every stored change of the site's state or configuration.
     package var version: Int64
+    /// The version that callers are shown and name: without the looks that only the engine had.
+    package var shownVersion: Int64 { version - state.looks }
     /// The configuration was changed since the machine last saw it.
     package var isReconfigured: Bool
 

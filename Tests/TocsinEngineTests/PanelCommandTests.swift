@@ -104,18 +104,18 @@ import TocsinTestSupport
 
     @Test func `a schedule that is added takes effect at once`() async throws {
         try await withShop { shop in
-            // The world begins on 2026-09-21 at 08:13:20 in Chicago, a Monday.
+            // The world begins on 2026-09-21 at 09:13:20 in Chicago, a Monday.
             let rule = Fixture(
                 id: "sch_1",
                 siteID: shop.site.id,
                 kind: .schedule,
                 number: nil,
                 name: "Close",
-                settings: ["partition": 1, "arm": "night", "at": "08:20", "days": ["mon"], "warning_minutes": 0]
+                settings: ["partition": 1, "arm": "night", "at": "09:20", "days": ["mon"], "warning_minutes": 0]
             )
             try await shop.stage.ledger.write { try $0.insert(rule) }
             await shop.stage.engine.reconfigured()
-            await shop.stage.clock.waitForSleeper(until: shop.stage.start + .seconds(400))
+            await shop.stage.clock.waitForSleeper(until: shop.stage.start + .seconds(400) + DeadlineTimer.settleTime)
 
             shop.stage.clock.advance(by: .seconds(401))
             await shop.stage.collector.wait(for: .partitionArmed)

@@ -160,6 +160,9 @@ package struct SiteState: Hashable, Sendable {
     ///
     /// Otherwise the version of the site would tell a duress code from the ordinary one (I17).
     package var codedCommands: Int64 = 0
+    /// Counts stored changes that nobody outside sees, such as the plan of a schedule: the version that callers are shown
+    /// leaves them out, so that what was read just now can be changed just now.
+    package var looks: Int64 = 0
 
     package init(partitions: [PartitionID: PartitionState] = [:]) { self.partitions = partitions }
 

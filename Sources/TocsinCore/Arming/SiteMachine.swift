@@ -16,6 +16,9 @@ package struct SiteMachine: Sendable {
         }
     }
 
+    /// What is stored now changes nothing that anybody sees.
+    package mutating func looked() { state.looks += 1 }
+
     func step(at now: Instant, lateness: Duration = .zero, _ cause: PanelStep.Cause) -> PanelStep {
         PanelStep(site: configuration, timeZone: timeZone, now: now, lateness: lateness, cause: cause, state: state)
     }

@@ -4,7 +4,7 @@ import TocsinJSON
 
 extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
-    static let panelMembers: Set<String> = ["zones", "schedules", "code_uses", "next_incident", "coded_commands"]
+    static let panelMembers: Set<String> = ["zones", "schedules", "code_uses", "next_incident", "coded_commands", "looks"]
 
     func writePanel(to writer: inout JSONWriter) {
         if !zones.isEmpty {
@@ -21,6 +21,7 @@ extension SiteState {
         }
         if nextIncident > 1 { writer.member("next_incident", nextIncident) }
         if codedCommands > 0 { writer.member("coded_commands", codedCommands) }
+        if looks > 0 { writer.member("looks", looks) }
     }
 
     mutating func readPanel(_ json: JSONObject) throws {
@@ -35,6 +36,7 @@ extension SiteState {
         }
         nextIncident = json["next_incident"]?.integer ?? 1
         codedCommands = json["coded_commands"]?.integer ?? 0
+        looks = json["looks"]?.integer ?? 0
     }
 }
 

@@ -47,7 +47,7 @@ enum ArmingOperations {
                 let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
                 return (record, try reader.fixtures(of: id, kind: .zone, within: reach))
             }
-            return Reply.ok(ArmingView.site(record, zones: zones)).tagged(version: record.version)
+            return Reply.ok(ArmingView.site(record, zones: zones)).tagged(version: record.shownVersion)
         }
     )
 

@@ -103,7 +103,7 @@ enum ContactOperations {
             try SiteParts.checkEmail(call.body)
             return try await call.commit { transaction in
                 var (contact, record) = try parts.found(call, transaction)
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 contact.name = call.body.optionalString("name") ?? contact.name
                 SiteParts.take(settings.map(\.name), of: call.body, to: &contact)
                 try transaction.update(contact)

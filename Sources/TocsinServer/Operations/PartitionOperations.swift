@@ -204,7 +204,7 @@ enum PartitionOperations {
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
                 let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 var partition = try partition(call, in: record)
                 partition.name = call.body.optionalString("name") ?? partition.name
                 try apply(call.body, to: &partition)
@@ -230,7 +230,7 @@ enum PartitionOperations {
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
                 let record = try SiteOperations.found(transaction.siteRecord(id, within: reach))
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 let partition = try partition(call, in: record)
                 if record.configuration.partitions.count == 1 {
                     throw APIError(.lastPartition, "A site's last partition cannot be deleted. Delete the site.")

@@ -156,7 +156,7 @@ enum ScheduleOperations {
         handle: { call in
             try await call.commit { transaction in
                 var (rule, record) = try parts.found(call, transaction)
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 try apply(call.body, to: &rule, record)
                 try transaction.update(rule)
                 let context = try RunContext(call, record, transaction)

@@ -45,7 +45,7 @@ enum SiteOperations {
         object["compliance_profile"] = .string(site.complianceProfile.rawValue)
         object["created_at"] = .string(site.createdAt.rfc3339Seconds)
         object["partitions"] = .array(record.configuration.partitions.map(PartitionOperations.json))
-        object["version"] = .integer(record.version)
+        object["version"] = .integer(record.shownVersion)
         return .object(object)
     }
 
@@ -121,7 +121,7 @@ enum SiteOperations {
         handle: { call in
             let id = try call.siteID, reach = try call.reach
             let record = try await call.read { try found($0.siteRecord(id, within: reach)) }
-            return Reply.ok(json(record)).tagged(version: record.version)
+            return Reply.ok(json(record)).tagged(version: record.shownVersion)
         }
     )
 
@@ -150,7 +150,7 @@ enum SiteOperations {
             let timezone = try call.body.optionalString("timezone").map { try checked(timezone: $0) }
             return try await call.commit { transaction in
                 let before = try found(transaction.siteRecord(id, within: reach))
-                try call.checkVersion(before.version)
+                try call.checkVersion(before.shownVersion)
                 var site = before.configuration.site
                 site.name = call.body.optionalString("name") ?? site.name
                 site.timezone = timezone ?? site.timezone
@@ -165,7 +165,7 @@ enum SiteOperations {
                 }
                 try transaction.update(site)
                 let after = try found(transaction.siteRecord(id, within: reach))
-                let reply = Reply.ok(json(after)).tagged(version: after.version)
+                let reply = Reply.ok(json(after)).tagged(version: after.shownVersion)
                 return change(reply, "site.change", site, "The site \(site.name) was changed.")
             }
         }
@@ -186,7 +186,7 @@ enum SiteOperations {
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
                 let record = try found(transaction.siteRecord(id, within: reach))
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 if !call.isForced { try APIError.refuse(DeletionGuard(transaction).obstacles(to: record)) }
                 try transaction.deleteSite(id)
                 let site = record.configuration.site
@@ -225,7 +225,7 @@ enum SiteOperations {
             )
             try transaction.insert(site, partitions: partitions)
             let record = try found(transaction.siteRecord(id, within: .platform))
-            let reply = Reply.created(json(record)).tagged(version: record.version)
+            let reply = Reply.created(json(record)).tagged(version: record.shownVersion)
             return change(reply, "site.create", site, "The site \(name) was created for the dealer \(dealer.name).")
         }
     }

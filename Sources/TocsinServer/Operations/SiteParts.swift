@@ -44,7 +44,7 @@ struct SiteParts: Sendable {
     func delete(_ call: Call) async throws -> Reply {
         try await call.commit { transaction in
             let (fixture, record) = try found(call, transaction)
-            try call.checkVersion(record.version)
+            try call.checkVersion(record.shownVersion)
             try transaction.deleteFixture(fixture.id, of: fixture.siteID)
             return change(.noContent, "delete", fixture, record, "was deleted")
         }

@@ -140,7 +140,7 @@ enum UserOperations {
         handle: { call in
             try await call.commit { transaction in
                 var (user, record) = try parts.found(call, transaction)
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 user.name = call.body.optionalString("name") ?? user.name
                 try apply(call, to: &user, record, transaction)
                 try transaction.update(user)

@@ -161,7 +161,7 @@ enum ZoneOperations {
         handle: { call in
             try await call.commit { transaction in
                 var (zone, record) = try found(call, transaction)
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 zone.number = call.body.optionalInteger("number") ?? zone.number
                 zone.name = call.body.optionalString("name") ?? zone.name
                 try apply(call.body, to: &zone, record, transaction)
@@ -185,7 +185,7 @@ enum ZoneOperations {
         handle: { call in
             try await call.commit { transaction in
                 let (zone, record) = try found(call, transaction)
-                try call.checkVersion(record.version)
+                try call.checkVersion(record.shownVersion)
                 if !call.isForced {
                     try APIError.refuse(DeletionGuard.obstacles(to: guarded(by: zone, record), in: record))
                 }

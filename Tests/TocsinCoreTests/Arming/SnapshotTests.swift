@@ -162,6 +162,7 @@ extension SiteState {
         state.codeUses = [UserID(stored: "usr_1"): 3]
         state.nextIncident = 12
         state.codedCommands = 99
+        state.looks = 98
         return state
     }
 }
