@@ -4,12 +4,12 @@ import TocsinLab
 /// `tocsin bench`: measures the program against references, and accounts for every event on the way.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure ingestion, delivery, the closing-time spike and scale.",
+        abstract: "Measure ingestion, delivery, the closing-time spike, timers and scale.",
         discussion: """
             Starts the server, the load, the receiver and the reference itself. Use a release build. A run in which \
             anything acknowledged is missing is void: exit status 1.
             """,
-        subcommands: [Ingest.self, Deliver.self, Spike.self, Scale.self, All.self, Hello.self]
+        subcommands: [Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, All.self, Hello.self]
     )
 
     struct Options: ParsableArguments {
@@ -88,6 +88,14 @@ struct Bench: AsyncParsableCommand {
         func run() async throws { try await options.run([SpikeBench.run]) }
     }
 
+    struct Timers: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P8: how late 100,000 durable exit delays end that all end within one second."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([TimerBench.run]) }
+    }
+
     struct Scale: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "P6: what a change costs with a million sites, held against a thousand."
@@ -100,7 +108,7 @@ struct Bench: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "All of them, one after the other.")
         @OptionGroup var options: Options
         func run() async throws {
-            try await options.run([IngestBench.run, DeliverBench.run, SpikeBench.run, ScaleBench.run])
+            try await options.run([IngestBench.run, DeliverBench.run, SpikeBench.run, TimerBench.run, ScaleBench.run])
         }
     }
 
