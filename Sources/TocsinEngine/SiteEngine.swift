@@ -18,7 +18,7 @@ package final class SiteEngine: Service {
     /// More waiting commands than any closing time brings; beyond it callers are told to come back (503).
     package static let inboxCapacity = 200_000
     /// Sites decided in one commit: enough to share a durable write, few enough to bound the wait behind it.
-    package static let sitesPerCommit = 512
+    package static let sitesPerCommit = 1_024
     /// A commit that loses this often to other writers has met something else than bad luck.
     package static let attemptsMaximum = 20
     /// Changed sites that are looked at after one change; a dealer's holidays change all of its sites, and those beyond
@@ -160,33 +160,81 @@ package final class SiteEngine: Service {
                 works.append(SiteWork(siteID: site, commands: Array(waiting.prefix(count))))
                 grouped[site] = Array(waiting.dropFirst(count))
             }
-            for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
-                await process(Array(works[start..<min(start + Self.sitesPerCommit, works.count)]), &cache)
-            }
+            await process(works, &cache)
             order.removeAll { grouped[$0]?.isEmpty ?? true }
         }
     }
 
+    /// Decides and commits each site's work, as many sites to a commit as may share one.
+    ///
+    /// While one commit is under way the next is decided: no site is in two of them, so neither can meet the other's
+    /// state. What a commit asks to be decided again follows when all are through.
     private func process(_ works: [SiteWork], _ cache: inout SiteCache) async {
-        var waiting = works
-        for _ in 0..<Self.attemptsMaximum where !waiting.isEmpty {
-            do {
-                waiting = try await attempt(waiting, &cache)
-            } catch {
-                fail(waiting, with: error)
-                return
-            }
+        var again: [SiteWork] = []
+        var underWay: Commit?
+        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
+            let part = Array(works[start..<min(start + Self.sitesPerCommit, works.count)])
+            let next = await begin(part, &cache)
+            if let underWay { again += await finish(underWay, &cache) }
+            underWay = next
         }
-        if !waiting.isEmpty {
-            fail(waiting, with: LedgerError(.unavailable, "the site kept changing underneath the command"))
+        if let underWay { again += await finish(underWay, &cache) }
+        for _ in 1..<Self.attemptsMaximum where !again.isEmpty {
+            guard let commit = await begin(again, &cache) else { return }
+            again = await finish(commit, &cache)
+        }
+        if !again.isEmpty {
+            fail(again, with: LedgerError(.unavailable, "the site kept changing underneath the command"))
         }
     }
 
-    /// Decides and commits once; returns the work that must be decided again.
-    private func attempt(_ works: [SiteWork], _ cache: inout SiteCache) async throws(LedgerError) -> [SiteWork] {
+    /// Decisions on their way into the ledger.
+    private struct Commit {
+        var plans: [(work: SiteWork, plan: Plan)]
+        var outcomes: Task<Result<[CommitOutcome], LedgerError>, Never>
+    }
+
+    /// Decides, and sets the commit off; none if there is nothing to commit.
+    private func begin(_ works: [SiteWork], _ cache: inout SiteCache) async -> Commit? {
+        do {
+            let plans = try await decide(works, &cache)
+            if plans.isEmpty { return nil }
+            let decisions = plans.map(\.plan.decision)
+            let outcomes = Task { [ledger] () -> Result<[CommitOutcome], LedgerError> in
+                do throws(LedgerError) {
+                    return .success(try await ledger.commit(decisions))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            return Commit(plans: plans, outcomes: outcomes)
+        } catch {
+            fail(works, with: error)
+            return nil
+        }
+    }
+
+    /// Waits for the commit and tells its outcomes; returns the work that must be decided again.
+    private func finish(_ commit: Commit, _ cache: inout SiteCache) async -> [SiteWork] {
+        switch await commit.outcomes.value {
+        case .success(let outcomes):
+            batchSize.record(commit.plans.count)
+            return conclude(commit.plans, outcomes, &cache)
+        case .failure(let error):
+            fail(commit.plans.map(\.work), with: error)
+            return []
+        }
+    }
+
+    /// Decides every command; what changes nothing is answered at once.
+    private func decide(
+        _ works: [SiteWork],
+        _ cache: inout SiteCache
+    ) async throws(LedgerError) -> [(work: SiteWork, plan: Plan)] {
         let records = try await load(works, &cache)
         let now = clock.now
         var plans: [(work: SiteWork, plan: Plan)] = []
+        plans.reserveCapacity(works.count)
         for work in works {
             guard let record = records[work.siteID] else {
                 for command in work.commands { command.answerUnknownSite() }
@@ -196,13 +244,10 @@ package final class SiteEngine: Service {
                 let plan = try work.decide(on: record, at: now, tools: tools)
                 if plan.isEmpty { settle(plan.settlements) } else { plans.append((work, plan)) }
             } catch {
-                throw LedgerError(.unavailable, error.reason)
+                fail([work], with: LedgerError(.unavailable, error.reason))
             }
         }
-        if plans.isEmpty { return [] }
-        let outcomes = try await ledger.commit(plans.map(\.plan.decision))
-        batchSize.record(plans.count)
-        return conclude(plans, outcomes, &cache)
+        return plans
     }
 
     private func load(

@@ -29,10 +29,13 @@ struct DecisionWriter {
         updateSite = try PreparedStatement(
             database,
             """
-            UPDATE site SET state = ?, version = version + 1, next_due = ?, last_history = ? WHERE id = ? AND version = ?
+            UPDATE site SET state = ?, version = version + 1, next_due = ?, last_history = ? WHERE rowid = ?
             """
         )
-        siteHistory = try PreparedStatement(database, "SELECT last_history FROM site WHERE id = ? AND version = ?")
+        siteHistory = try PreparedStatement(
+            database,
+            "SELECT rowid, last_history FROM site WHERE id = ? AND version = ?"
+        )
     }
 
     mutating func commit(_ decisions: [Decision]) throws -> [CommitOutcome] {
@@ -95,24 +98,18 @@ struct DecisionWriter {
     /// Stores the site's new state, and returns the last entry of its history before this decision; none if the site is
     /// gone or of another version.
     private mutating func updateSite(of decision: Decision) throws -> Int64? {
-        let found = try siteHistory.first(decision.siteID, decision.baseVersion) { $0.optional(0, $0.integer) }
+        let found = try siteHistory.first(decision.siteID, decision.baseVersion) { row in
+            (row: row.integer(0), history: row.optional(1, row.integer))
+        }
         guard let found else { return nil }
-        let last = found ?? 0
         let first = try nextAudit()
         let newest = decision.audit.lastIndex(where: \.changesState).map { first + Int64($0) }
         if let state = decision.newState {
-            let history = newest ?? found
-            try updateSite.run(
-                state.snapshot,
-                state.nextDeadline,
-                history,
-                decision.siteID,
-                decision.baseVersion
-            )
+            try updateSite.run(state.snapshot, state.nextDeadline, newest ?? found.history, found.row)
         } else if let newest {
-            try database.run("UPDATE site SET last_history = ? WHERE id = ?", [newest, decision.siteID])
+            try database.run("UPDATE site SET last_history = ? WHERE rowid = ?", [newest, found.row])
         }
-        return last
+        return found.history ?? 0
     }
 
     /// The id that the next audit entry gets.
