@@ -21,7 +21,13 @@ package final class TimeZones: Sendable {
     package let directory: String?
     private let known = Mutex<[String: TimeZoneRules]>([:])
 
-    package init(directories: [String] = TimeZones.systemDirectories) {
+    /// Looks where `TZDIR` points to first, as the system's own programs do, then where systems keep their database.
+    package convenience init() {
+        let named = ProcessInfo.processInfo.environment["TZDIR"].map { [$0] } ?? []
+        self.init(directories: named + Self.systemDirectories)
+    }
+
+    package init(directories: [String]) {
         directory = directories.first { FileManager.default.fileExists(atPath: $0 + "/Europe/London") }
     }
 

@@ -9,8 +9,10 @@ import TocsinJSON
 /// `tocsin demo`: the real server, a simulated partner and a receiver, played live.
 package struct Demo: Sendable {
     /// Exit and entry delays: minutes in life, seconds here.
-    private static let exitSeconds = 3
-    private static let entrySeconds = 3
+    private static let exitSeconds = 2
+    private static let entrySeconds = 2
+    /// When the shop without a panel closes after the fleet is made: its people have left and come back by then.
+    private static let closesAfter: Duration = .seconds(9)
     /// How long the last webhooks may take: the refused ones come again after 5 s and then 30 s.
     private static let drainSeconds = 60
 
@@ -44,11 +46,19 @@ package struct Demo: Sendable {
         }
         let receiver = DemoReceiver()
         let sink = try await WebhookSink.start(on: group, sampleEvery: 1) { receiver.answer($0) }
-        screen.heading("Tocsin demo", "a partner's arming report becomes a durable, signed webhook")
-        let fleet = try await apply(sink: sink, data: data, workspace: workspace)
-        let server = try await ServerProcess.start(data: data, workspace: workspace)
+        screen.heading("Tocsin demo", "every arming change becomes a durable, signed webhook")
+        let place = try DemoTimeZone.make(
+            closingAt: clock.now + Self.closesAfter,
+            in: workspace.directory("zoneinfo")
+        )
+        let fleet = try await apply(sink: sink, data: data, workspace: workspace, place)
+        let server = try await ServerProcess.start(
+            data: data,
+            workspace: workspace,
+            environment: place?.environment ?? [:]
+        )
         do {
-            let holds = try await play(fleet, server, sink, receiver, data: data, workspace: workspace)
+            let holds = try await play(fleet, place, server, sink, receiver, data: data, workspace: workspace)
             if keepsRunning { try await keep(fleet, server, receiver) }
             try await server.stop()
             await sink.stop()
@@ -67,29 +77,40 @@ package struct Demo: Sendable {
     private struct Fleet: Sendable {
         var clientID: String
         var clientSecret: String
+        /// The key of the app that reads, and of the one that is the keypad of a shop.
         var apiKey: String
+        var keypadKey: String
         var sites: [String: String]
     }
 
-    private func apply(sink: WebhookSink, data: String, workspace: Workspace) async throws -> Fleet {
+    private func apply(
+        sink: WebhookSink,
+        data: String,
+        workspace: Workspace,
+        _ place: DemoTimeZone?
+    ) async throws -> Fleet {
         let file = workspace.path + "/fleet.yaml"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         let yaml = DemoFleet.yaml(
             receiver: sink.url(endpoint: 0),
             exitSeconds: Self.exitSeconds,
-            entrySeconds: Self.entrySeconds
+            entrySeconds: Self.entrySeconds,
+            shopTimeZone: place == nil ? "America/Chicago" : DemoTimeZone.name
         )
         try yaml.write(toFile: file, atomically: true, encoding: .utf8)
         let start = Stopwatch.now
         let output = try await Program.run(
             try Program.path,
             ["apply", "-f", file, "--allow-private-endpoints"] + LedgerFile.arguments(data: data),
-            in: workspace
+            in: workspace,
+            environment: place?.environment ?? [:]
         )
         let made = try JSONParser.parse(output)
         guard let partner = made["partners"]?.array?.first, let clientID = partner["client_id"]?.string,
-            let clientSecret = partner["client_secret"]?.string, let app = made["apps"]?.array?.first,
-            let apiKey = app["api_key"]?.string, let secret = app["endpoints"]?.array?.first?["secret"]?.string
+            let clientSecret = partner["client_secret"]?.string, let apps = made["apps"]?.array, apps.count == 2,
+            let app = apps.first(where: { $0["name"] == "front-office" }), let apiKey = app["api_key"]?.string,
+            let keypadKey = apps.first(where: { $0["name"] == "keypads" })?["api_key"]?.string,
+            let secret = app["endpoints"]?.array?.first?["secret"]?.string
         else { throw LabError("`tocsin apply` did not make the demo's fleet") }
         try sink.verify(secrets: [0: secret])
         var sites: [String: String] = [:]
@@ -97,16 +118,17 @@ package struct Demo: Sendable {
             if let name = site["name"]?.string, let id = site["site_id"]?.string { sites[name] = id }
         }
         screen.row(
-            "  tocsin apply    Acme Security with app front-office, PanelCo, \(sites.count) sites",
+            "  tocsin apply    Acme Security with 2 apps, PanelCo with \(sites.count - 1) panels, a shop without one",
             Figures.milliseconds(Stopwatch.now - start)
         )
-        return Fleet(clientID: clientID, clientSecret: clientSecret, apiKey: apiKey, sites: sites)
+        return Fleet(clientID: clientID, clientSecret: clientSecret, apiKey: apiKey, keypadKey: keypadKey, sites: sites)
     }
 
     // MARK: The show
 
     private func play(
         _ fleet: Fleet,
+        _ place: DemoTimeZone?,
         _ server: ServerProcess,
         _ sink: WebhookSink,
         _ receiver: DemoReceiver,
@@ -120,6 +142,7 @@ package struct Demo: Sendable {
         let start = Stopwatch.now
         let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
         screen.row("  POST /oauth/token  PanelCo has a token for an hour", Figures.milliseconds(Stopwatch.now - start))
+        try await playShop(fleet, place, server, receiver)
         let partner = DemoPartner(server: server.url, token: token, sites: fleet.sites, clock: clock)
         try await DemoStory(
             partner: partner,
@@ -152,6 +175,26 @@ package struct Demo: Sendable {
         }
     }
 
+    private func playShop(
+        _ fleet: Fleet,
+        _ place: DemoTimeZone?,
+        _ server: ServerProcess,
+        _ receiver: DemoReceiver
+    ) async throws {
+        let site = fleet.sites[DemoShop.name] ?? ""
+        let inbox = DemoInbox(site: site)
+        receiver.watch { inbox.take($0) }
+        try await DemoShop(
+            keypad: DemoKeypad(server: server.url, site: site, apiKey: fleet.keypadKey, clock: clock),
+            inbox: inbox,
+            screen: screen,
+            clock: clock,
+            closesAt: place?.closesAt,
+            exitSeconds: Self.exitSeconds
+        ).play()
+        receiver.watch(nil)
+    }
+
     // MARK: Afterwards
 
     private func keep(_ fleet: Fleet, _ server: ServerProcess, _ receiver: DemoReceiver) async throws {
@@ -166,6 +209,7 @@ package struct Demo: Sendable {
               -d '{"state":"armed_away","partition":"all","timestamp":"'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'","user_id":"user_123","source":"keypad"}'
             """
         )
+        keepShop(fleet, server)
         screen.line("\nIts state, the last events, and events as they happen:\n")
         screen.line("curl -sS \(server.url)/v1/sites/\(site)/arming -H 'Authorization: Bearer \(fleet.apiKey)'")
         screen.line("curl -sS '\(server.url)/v1/events?site_id=\(site)' -H 'Authorization: Bearer \(fleet.apiKey)'")
@@ -178,5 +222,20 @@ package struct Demo: Sendable {
             )
         }
         while true { try await Task.sleep(for: .seconds(3600)) }
+    }
+
+    /// Requests for the shop without a panel.
+    private func keepShop(_ fleet: Fleet, _ server: ServerProcess) {
+        let site = "\(server.url)/v1/sites/\(fleet.sites[DemoShop.name] ?? "")"
+        let headers = "-H 'Content-Type: application/json' -H 'Authorization: Bearer \(fleet.keypadKey)'"
+        let code = #""user_code":"\#(DemoShop.code)""#
+        screen.line("\nThe shop without a panel: arm it, open its Back Door, disarm it, ask why:\n")
+        screen.line("curl -sS \(site)/arming/actions/arm \(headers) -d '{\"mode\":\"away\",\(code)}'")
+        screen.line(
+            "curl -sS \(site)/signals \(headers) "
+                + #"-d '{"zone":5,"kind":"open","timestamp":"'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'"}'"#
+        )
+        screen.line("curl -sS \(site)/arming/actions/disarm \(headers) -d '{\(code)}'")
+        screen.line("curl -sS \(site)/arming/history -H 'Authorization: Bearer \(fleet.keypadKey)'")
     }
 }

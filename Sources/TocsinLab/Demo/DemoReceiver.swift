@@ -66,8 +66,8 @@ final class DemoReceiver: Sendable {
     /// Answers the next webhooks 503: a receiver in trouble.
     func refuse(next count: Int) { state.withLock { $0.refusalsLeft = count } }
 
-    /// Tells every webhook that is accepted from now on.
-    func watch(_ watcher: @escaping @Sendable (WebhookSink.Webhook) -> Void) {
+    /// Tells every webhook that is accepted from now on, or none any more.
+    func watch(_ watcher: (@Sendable (WebhookSink.Webhook) -> Void)?) {
         state.withLock { $0.watcher = watcher }
     }
 

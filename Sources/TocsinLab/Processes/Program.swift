@@ -43,17 +43,20 @@ package final class ChildProcess: Sendable {
     ///   - arguments: Its arguments, without its name.
     ///   - output: Where its standard output goes; nowhere if there is none.
     ///   - errors: Where its standard error goes; nowhere if there is none.
+    ///   - environment: What is added to this process's own environment.
     /// - Throws: When it cannot be started.
     package init(
         path: String,
         arguments: [String],
         output: FileHandle = .nullDevice,
-        errors: FileHandle = .nullDevice
+        errors: FileHandle = .nullDevice,
+        environment: [String: String] = [:]
     ) throws {
         process = Process()
         ended = EndSignal()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = errors
@@ -90,14 +93,25 @@ package enum Program {
     ///
     /// - Throws: When it ends with another status than 0; the message holds what it wrote to standard error.
     @discardableResult
-    package static func run(_ path: String, _ arguments: [String], in workspace: Workspace) async throws -> [UInt8] {
+    package static func run(
+        _ path: String,
+        _ arguments: [String],
+        in workspace: Workspace,
+        environment: [String: String] = [:]
+    ) async throws -> [UInt8] {
         let output = try workspace.scratchFile("output")
         let errors = try workspace.scratchFile("errors")
         defer {
             try? FileManager.default.removeItem(atPath: output.path)
             try? FileManager.default.removeItem(atPath: errors.path)
         }
-        let child = try ChildProcess(path: path, arguments: arguments, output: output.handle, errors: errors.handle)
+        let child = try ChildProcess(
+            path: path,
+            arguments: arguments,
+            output: output.handle,
+            errors: errors.handle,
+            environment: environment
+        )
         let status = await child.wait()
         guard status == 0 else {
             let text = (try? String(contentsOfFile: errors.path, encoding: .utf8)) ?? ""

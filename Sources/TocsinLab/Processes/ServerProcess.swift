@@ -24,7 +24,8 @@ package struct ServerProcess: Sendable {
         data: String,
         workspace: Workspace,
         port: Int? = nil,
-        arguments: [String] = []
+        arguments: [String] = [],
+        environment: [String: String] = [:]
     ) async throws -> ServerProcess {
         let log = try workspace.scratchFile("server.log")
         let port = if let port { port } else { try await freePort() }
@@ -33,7 +34,8 @@ package struct ServerProcess: Sendable {
             arguments: ["serve", "--listen", "127.0.0.1:\(port)", "--allow-private-endpoints", "--log-level", "error"]
                 + LedgerFile.arguments(data: data) + arguments,
             output: log.handle,
-            errors: log.handle
+            errors: log.handle,
+            environment: environment
         )
         let server = ServerProcess(port: port, child: child, logPath: log.path)
         do {
