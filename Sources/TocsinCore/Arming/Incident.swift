@@ -52,6 +52,10 @@ package struct Incident: Hashable, Sendable {
         self.isLate = isLate
     }
 
+    /// Whether a new session ends it: what was reported in the past must not swallow the trips of this one (T29: one
+    /// incident per class and session).
+    package var endsWithNextSession: Bool { reportedAt != nil && !isAnnounced }
+
     /// How often further trips are told (T29).
     package static let activityInterval: Duration = .seconds(30)
 

@@ -170,6 +170,14 @@ extension PanelStep {
         emitActivity(of: incident, zones, in: partition)
     }
 
+    /// Before a new session ends what is left of earlier ones, what was not told of it yet is told.
+    mutating func tellOfThePast(_ partition: Partition) {
+        for index in self[partition].incidents.indices {
+            let incident = self[partition].incidents[index]
+            if incident.endsWithNextSession, !incident.untold.isEmpty { tellActivity(index, in: partition) }
+        }
+    }
+
     private mutating func emitActivity(of incident: Incident, _ zones: [Zone], in partition: Partition) {
         emit(
             .alarmActivity(

@@ -75,6 +75,7 @@ struct PanelStep {
         if previous == phase { return }
         // An exit delay belongs to the closing that it leads to: that began with the delay.
         let began = previous.isArming ? self[partition].since : now
+        if previous.guardingMode == nil, phase.guardingMode != nil { tellOfThePast(partition) }
         self[partition].phase = phase
         self[partition].since = now
         self[partition].by = by

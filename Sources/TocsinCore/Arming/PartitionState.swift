@@ -128,8 +128,7 @@ package struct PartitionState: Hashable, Sendable {
         if open != nil { sessions[sessions.count - 1].to = now }
         guard let mode else { return }
         sessions = Array(sessions.suffix(ArmedSession.rememberedMaximum - 1)) + [ArmedSession(mode: mode, from: now)]
-        // What belonged to a session of the past must not swallow the trips of this one.
-        if open == nil { incidents.removeAll { $0.isLate && !$0.isAnnounced && !$0.isSilent } }
+        if open == nil { incidents.removeAll(where: \.endsWithNextSession) }
     }
 
     /// An incident of the present session is being announced.

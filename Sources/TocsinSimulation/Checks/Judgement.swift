@@ -96,7 +96,13 @@ extension Transition {
 
     private func mayEnd(_ incident: Incident, in partition: Partition) -> Bool {
         if case .resolve(incident.alarmClass) = input { return true }
-        if incident.isLate, !incident.isAnnounced, !incident.isSilent { return true }
+        // What was told in the past ends with the next session, which a bell's end may let begin at once.
+        let isBellOver = incident.reportedAt != nil && incident.bellUntil.map { $0 <= at } ?? false
+        if incident.endsWithNextSession || isBellOver, before(partition).phase.guardingMode == nil,
+            after(partition).phase.guardingMode != nil
+        {
+            return true
+        }
         return !incident.isSilent && (disarms(partition) || followsDisarm(partition))
     }
 
