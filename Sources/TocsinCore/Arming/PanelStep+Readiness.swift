@@ -17,6 +17,7 @@ extension PanelStep {
     ) -> [(zone: Zone, reason: ArmFailureReason)] {
         zones(of: partition).compactMap { zone in
             if bypassed.contains(zone.id) || zone.type == .none || zone.type == .keySwitch { return nil }
+            if zone.isSecret, condition(zone) == .open { return nil }
             if isBypassed(zone, beside: partition) { return nil }
             if zone.type.isBurglary, !zone.isActive(in: mode) || !guards(zone, with: armedToo) { return nil }
             switch condition(zone) {

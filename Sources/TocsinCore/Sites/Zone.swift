@@ -199,6 +199,9 @@ package struct Zone: Hashable, Sendable {
         partitions.isEmpty || partitions.contains(partition.number)
     }
 
+    /// A silent panic button: whether it is pressed may show nowhere at the premises (T34).
+    package var isSecret: Bool { type == .h24PanicSilent || type == .h24PanicAudible && silent }
+
     package var mayBeBypassed: Bool { bypassable && !type.isNeverBypassed }
 
     /// As a person knows it: "Back Door (zone 5)".

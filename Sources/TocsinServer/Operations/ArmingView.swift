@@ -77,14 +77,16 @@ enum ArmingView {
     /// The site with all of its partitions and zones.
     static func site(_ record: SiteRecord, zones: [Fixture]) -> JSON {
         var object = head(record, .all)
+        let secret = Set(record.configuration.zones.filter(\.isSecret).map(\.id.text))
         object["zones"] = .array(
             zones.map { zone in
-                let state = record.state.zones[ZoneID(stored: zone.id)]
+                let condition = record.state.zones[ZoneID(stored: zone.id)]?.condition ?? .closed
                 var object: JSONObject = ["zone_id": .string(zone.id)]
                 object["number"] = zone.number.map { JSON($0) }
                 object["name"] = .string(zone.name)
                 object["type"] = zone.settings["type"]
-                object["state"] = .string((state?.condition ?? .closed).rawValue)
+                let isHidden = condition == .open && secret.contains(zone.id)
+                object["state"] = .string((isHidden ? .closed : condition).rawValue)
                 return .object(object)
             }
         )

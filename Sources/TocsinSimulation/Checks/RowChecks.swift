@@ -183,7 +183,8 @@ extension Transition {
         if zone.type.isBurglary, !zone.isActive(in: mode) || owners(of: zone).count > 1 { return false }
         switch condition(zone) {
         case .closed: return false
-        case .open: return !(after(partition).exit != nil && zone.type.isExitRoute)
+        // A silent panic button that stays pressed may show nowhere.
+        case .open: return !zone.isSecret && !(after(partition).exit != nil && zone.type.isExitRoute)
         case .unknown, .tamper, .trouble: return true
         }
     }
