@@ -45,14 +45,15 @@ extension PanelStep {
             SignalAnswer(signalID: signal.signalID, outcome: outcome, reason: reason)
         }
         var zoneState = state.zones[zone.id] ?? ZoneState()
-        if zoneState.knows(signal) { return answer(.duplicate) }
+        // A signal with an id is known by it alone: two may happen in the same second of a panel's clock.
+        if signal.signalID == nil, zoneState.knows(signal) { return answer(.duplicate) }
         let isLate = now - signal.timestamp > Signal.lateness
         let isSuperseded = zoneState.at.map { signal.timestamp < $0 } ?? false
         zoneState.remember(signal)
         if !isSuperseded {
             zoneState.at = signal.timestamp
             zoneState.condition = signal.kind.condition
-            if signal.kind != .open { zoneState.pendingUntil = nil }
+            if signal.kind.condition == .closed { zoneState.pendingUntil = nil }
         }
         state.zones[zone.id] = zoneState
         if isLate {
@@ -77,7 +78,8 @@ extension PanelStep {
             opened(zone)
             if signal.kind == .triggered || isSuperseded { closed(zone) }
         case .closed, .restored: if !isSuperseded { closed(zone) }
-        case .tamper: tampered(zone)
+        // What guards against tampering alone means it at any time (I6).
+        case .tamper: if zone.type == .h24Tamper { opened(zone) } else { tampered(zone) }
         case .trouble: break
         }
     }
@@ -90,7 +92,11 @@ extension PanelStep {
     /// Stayed open as long as it must to count.
     mutating func delayOnEnded(_ zone: Zone) {
         state.zones[zone.id]?.pendingUntil = nil
-        if condition(zone) == .open { opened(zone) }
+        switch condition(zone) {
+        // A trouble or a tamper that came after the open does not close the zone.
+        case .open, .trouble, .tamper: opened(zone)
+        case .closed, .unknown: break
+        }
     }
 
     // MARK: Late signals (decisions §14)
@@ -98,7 +104,7 @@ extension PanelStep {
     /// Judges a signal of the past by what was armed then; the zone's condition is the newest one in any case.
     private mutating func judgeLate(_ signal: Signal, at zone: Zone) {
         guard signal.kind.isTrip, let first = owners(of: zone).first else { return }
-        if let alarmClass = zone.type.alwaysOnClass, signal.kind != .tamper {
+        if let alarmClass = zone.type.alwaysOnClass, signal.kind != .tamper || zone.type == .h24Tamper {
             return tripAlwaysOn(zone, alarmClass, in: first, isLate: true)
         }
         let sessions = owners(of: zone).map { owner in
