@@ -24,7 +24,7 @@ extension PanelStep {
             for partition in targets { countFailure(in: partition, from: source) }
             return .invalid(duress: duress)
         }
-        for partition in targets { self[partition].codeGuards[source] = nil }
+        for partition in targets { endDoubling(in: partition, for: source) }
         return .holder(user, isDuress: holder.isDuress)
     }
 
@@ -35,6 +35,16 @@ extension PanelStep {
         if let maximum = user.maximumUses, state.codeUses[user.id] ?? 0 >= maximum { return false }
         guard let windows = user.windows else { return true }
         return windows.contains { $0.covers(now, in: timeZone) }
+    }
+
+    /// A right code ends the doubling, but wrong ones of the last minutes still count: or whoever has a code of their own
+    /// could try those of others without end.
+    private mutating func endDoubling(in partition: Partition, for source: String) {
+        guard var codeGuard = self[partition].codeGuards[source] else { return }
+        codeGuard.failures.removeAll { now - $0 >= CodeGuard.window }
+        codeGuard.lockedUntil = nil
+        codeGuard.lockouts = 0
+        self[partition].codeGuards[source] = codeGuard.failures.isEmpty ? nil : codeGuard
     }
 
     private mutating func countFailure(in partition: Partition, from source: String) {
