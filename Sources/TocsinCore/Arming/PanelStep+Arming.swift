@@ -252,6 +252,15 @@ extension ArmFailureReason {
         )
     }
 
+    /// A common area is disarmed with the first of its partitions, and never alone.
+    static func followsItsPartitions(_ area: Partition) -> Self {
+        .notPermitted(
+            "not_permitted_partition",
+            "\(area.name) is a common area: it is disarmed with the first of its partitions",
+            remedy: "Disarm a partition that it belongs to, or silence \(area.name)"
+        )
+    }
+
     fileprivate static func common(_ partition: Partition) -> Self {
         .notPermitted(
             "not_permitted_partition",

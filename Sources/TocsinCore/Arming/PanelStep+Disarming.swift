@@ -13,7 +13,11 @@ extension PanelStep {
         rights: CommandRights,
         isDuress: Bool
     ) -> Result<Bool, CommandRefusal> {
-        let reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
+        var reasons = targets.flatMap { rights.reasonsAgainst(.disarm, $0) }
+        // Alone it would be armed again at once, because all of its partitions still are (I18).
+        for area in targets where !area.policy.commonAreaOf.isEmpty && self[area].phase.guardingMode != nil {
+            if !dependents(of: area).contains(where: targets.contains) { reasons.append(.followsItsPartitions(area)) }
+        }
         if !reasons.isEmpty { return .failure(.notPermitted(reasons)) }
         var isUnchanged = true
         // An area that is armed follows by itself; one that is not may ring all the same (T16).
@@ -102,7 +106,10 @@ extension PanelStep {
     }
 
     /// A common area is armed exactly while all of its partitions are (I18): follows after every input.
+    ///
+    /// Where a partner is the authority its panel tells of the common area too.
     mutating func settleCommonAreas() {
+        guard site.site.armingModel == .platformTriggered else { return }
         for area in site.partitions where !area.policy.commonAreaOf.isEmpty {
             let dependents = dependents(of: area)
             if dependents.isEmpty { continue }

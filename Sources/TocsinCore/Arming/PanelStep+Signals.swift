@@ -11,6 +11,8 @@ extension PanelStep {
                 continue
             }
             answers[index] = take(signal)
+            // A key may disarm in the middle of a batch: what follows finds its common area disarmed too (I18).
+            settleCommonAreas()
         }
         return signals.indices.compactMap { answers[$0] }
     }
