@@ -91,7 +91,7 @@ let serverTargets: [Target] = [
     ),
     layer("TocsinTestSupport", ["TocsinEngine", "TocsinLedgerSQLite", "TocsinDelivery", nio("NIOCore"), logging]),
     tests("TocsinLedgerTests", ["TocsinTestSupport", "TocsinLedgerSQLite"]),
-    tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine", logging, lifecycle]),
+    tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine", "TocsinSimulation", logging, lifecycle]),
     tests(
         "TocsinDeliveryTests",
         [

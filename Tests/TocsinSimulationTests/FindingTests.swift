@@ -80,4 +80,45 @@ struct FindingTests {
         )
         #expect(last.after.partitions.values.allSatisfy { $0.countdown == nil && $0.incidents.isEmpty })
     }
+
+    @Test func `an armed common area is not disarmed alone`() throws {
+        let last = try played(
+            [arm(.away, .all, instant: true), .command(CommandInput(.disarm, .number(3), with: .trusted))],
+            in: site(named: "shared")
+        )
+        guard case .command(let outcome) = last.answer, case .failure(.notPermitted(let reasons)) = outcome.answer
+        else {
+            Issue.record("was disarmed, and armed again at once")
+            return
+        }
+        #expect(reasons.map(\.code) == ["not_permitted_partition"])
+    }
+
+    @Test func `a partner's common area is as its panel says`() throws {
+        let site = SiteConfiguration.simulated(
+            [.simulated(1, "House"), .simulated(2, "Hall", commonAreaOf: [1])],
+            zones: [.simulated(1, "Door", .exitEntry, in: [1])],
+            model: .partnerTriggered
+        )
+        var machine = SiteMachine(configuration: site, state: SiteState())
+        let now = SimulatedSite.start
+        _ = machine.report(ReportInput(.armedAway, .number(1)).report(at: now), receivedAt: now)
+        _ = machine.signals([SignalInput(zone: 1, .closed).signal(at: now)], known: [], receivedAt: now)
+        #expect(machine.state.partitions[PartitionID(stored: "p_2")]?.phase == .disarmed)
+    }
+
+    @Test func `a key that disarms in a batch disarms the common area for the rest of it`() throws {
+        let site = SiteConfiguration.simulated(
+            [.simulated(1, "House"), .simulated(2, "Hall", commonAreaOf: [1])],
+            zones: [.simulated(1, "Key", .keySwitch, in: [1]), .simulated(2, "Window", .perimeter, in: [2])]
+        )
+        var machine = SiteMachine(configuration: site, state: SiteState())
+        let now = SimulatedSite.start
+        let arm = ArmingCommand.ArmRequest(mode: .away, instant: true)
+        _ = machine.command(CommandInput(.arm(arm), with: .trusted).command, receivedAt: now)
+        let batch = [SignalInput(zone: 1, .triggered, age: 2), SignalInput(zone: 2, .open, age: 1)]
+        _ = machine.signals(batch.map { $0.signal(at: now) }, known: [], receivedAt: now)
+        let hall = try #require(machine.state.partitions[PartitionID(stored: "p_2")])
+        #expect(hall.phase == .disarmed && hall.incidents.isEmpty)
+    }
 }

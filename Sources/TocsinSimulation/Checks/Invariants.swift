@@ -44,7 +44,7 @@ extension Check {
         Check("I6", "a 24 h class works in every state, and leaves entry and exit alone") { step in
             guard let zone = step.opened, let alarmClass = zone.type.alwaysOnClass,
                 let owner = step.owners(of: zone).first,
-                step.before(owner).bypassed[zone.id] == nil
+                !step.owners(of: zone).contains(where: { step.before($0).bypassed[zone.id] != nil })
             else { return nil }
             let after = step.after(owner)
             let isRaised = after.incidents.contains { $0.alarmClass == alarmClass && $0.zones.contains(zone.id) }
@@ -119,9 +119,11 @@ extension Check {
                 let open = step.zones(of: partition).first { zone in
                     zone.isActive(in: mode) && step.condition(zone) != .closed
                         && step.owners(of: zone).allSatisfy {
-                            step.after($0).phase.guardingMode != nil && step.after($0).bypassed[zone.id] == nil
+                            step.after($0).phase.guardingMode.map(zone.isActive) == true
+                                && step.after($0).bypassed[zone.id] == nil
                                 // A common door that began the entry of another of its partitions is not unheard.
                                 && step.after($0).countdown?.zones.contains(zone.id) != true
+                                && !step.after($0).incidents.contains { $0.alarmClass == .intrusion }
                         }
                 }
                 return open.map { "armed with \($0.place) \(step.condition($0).rawValue)" }
@@ -140,7 +142,8 @@ extension Check {
             }
         },
         Check("I14", "with only time passing, exit, entry, abort and bell all end") { step in
-            if let due = step.after.nextDeadline, due <= step.at {
+            // A delay of no length is over at once: its deadline is this very moment.
+            if let due = step.after.nextDeadline, due < step.at {
                 return "a deadline of \(due.clock) is not over at \(step.at.clock)"
             }
             guard step.isDeadline else { return nil }

@@ -39,13 +39,13 @@ extension Transition {
         where before(partition).codeGuards[CommandInput.lockSource]?.lockedUntil.map({ $0 > at }) == true {
             return "\(partition.name) is locked"
         }
-        let needed: UserAction? =
+        let needed: UserAction =
             switch command.action {
             case .arm: .arm
             case .disarm: .disarm
-            case .skipExit, .quickExit, .silence: nil
+            case .skipExit, .quickExit: .arm
+            case .silence: .disarm
             }
-        guard let needed else { return nil }
         if let actions = user.actions, !actions.contains(needed) { return "\(user.name) may not \(needed.rawValue)" }
         if let numbers = user.partitions, targets.contains(where: { !numbers.contains($0.number) }) {
             return "\(user.name) has no right to all of \(reply.partitions.map(\.text))"
@@ -61,7 +61,7 @@ extension Transition {
     func leavesEntryUnbidden(_ partition: Partition, _ before: PartitionState, _ after: PartitionState) -> String? {
         guard let countdown = before.countdown, after.countdown == nil else { return nil }
         if disarms(partition) || followsDisarm(partition) { return nil }
-        if countdown.deadline <= at {
+        if countdown.deadline <= at || notes("arming.entry_expired").contains(partition.id) {
             let isAlarm = after.incidents.contains { $0.alarmClass == .intrusion && ($0.isSilent || $0.isAnnounced) }
             return isAlarm ? nil : "the entry delay ended without an alarm"
         }
@@ -87,11 +87,6 @@ extension Transition {
             }
         }
         return nil
-    }
-
-    /// Whether the command names the partition, or one whose common area it is.
-    private func reaches(_ partition: Partition) -> Bool {
-        targets.contains { $0.id == partition.id || partition.policy.commonAreaOf.contains($0.number) }
     }
 
     private func mayEnd(_ incident: Incident, in partition: Partition) -> Bool {
@@ -157,7 +152,8 @@ extension Transition {
             if let countdown = after.countdown, countdown.zones.contains(zone.id) || countdown.offRouteZone == zone.id {
                 return true
             }
-            if !isPlatform, after.guardUntil != nil || after.countdown != nil { return zone.type.isEntryDoor }
+            let isAwaited = after.guardUntil != nil || after.countdown != nil
+            if !isPlatform, zone.type.isEntryDoor, isAwaited { return true }
             let entering = dependents(of: owner).contains { self.before($0).phase.isEntry }
             return entering || waits(zone, in: owner)
         }

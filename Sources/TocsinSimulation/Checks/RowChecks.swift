@@ -8,13 +8,13 @@ extension Check {
             Check("T01", "an arming counts its mode's own exit delay, or arms at once without one") { step in
                 guard let request = step.armed else { return nil }
                 for partition in step.targets {
+                    if step.isInForce(request, partition) { continue }
                     let after = step.after(partition)
                     let seconds = request.instant ? 0 : partition.exitDelaySeconds.seconds(for: request.mode)
                     if seconds == 0, after.phase != .armed(request.mode) {
                         return "\(partition.name) is not armed at once"
                     }
                     if seconds == 0 { continue }
-                    if step.isInForce(request, partition) { continue }
                     guard case .arming(request.mode, from: step.before(partition).phase.guardingMode) = after.phase,
                         let exit = after.exit
                     else { return "\(partition.name) counts no exit delay to \(request.mode.wireName)" }
@@ -90,14 +90,17 @@ extension Check {
                     && owner.policy.exitRestart
                     && step.before(owner).bypassed[zone.id] == nil
                 if !isDue { return nil }
-                return exit.isRestartUsed && exit.deadline == step.at + .seconds(exit.seconds)
-                    ? nil : "the exit delay did not start anew"
+                // A final exit that opens and closes by itself leaves five seconds at once (T09).
+                let isFull = exit.deadline == step.at + .seconds(exit.seconds)
+                let isShut = zone.type == .finalExit && step.condition(zone) == .closed
+                return exit.isRestartUsed && (isFull || isShut) ? nil : "the exit delay did not start anew"
             },
             Check("T12", "an exit delay that ends arms its target, or fails and says why") { step in
                 step.each { partition, before, after in
                     guard let exit = before.exit, exit.deadline <= step.at,
                         case .arming(let target?, let from) = before.phase,
-                        step.isDeadline
+                        // A zone that counts at this very moment has its own say.
+                        step.isDeadline, !step.before.zones.values.contains(where: { $0.pendingUntil == step.at })
                     else { return nil }
                     if step.isFailedArming(partition) {
                         return after.phase == (from.map(Phase.armed) ?? .disarmed) ? nil : "did not go back"
@@ -118,7 +121,7 @@ extension Check {
             },
             Check("T16", "a disarm leaves nothing of the session") { step in
                 step.each { partition, _, after in
-                    guard step.disarms(partition), step.isPlatform, step.opened == nil else { return nil }
+                    guard step.disarms(partition), step.isPlatform, step.turnedKey == nil else { return nil }
                     if after.phase != .disarmed { return "is \(after.phase.wireState) after a disarm" }
                     if after.exit != nil || after.countdown != nil { return "still counts after a disarm" }
                     if !after.bypassed.isEmpty || !after.swingers.isEmpty || !after.crossPending.isEmpty
@@ -161,7 +164,7 @@ extension Check {
                         let first = incident.zones.first.flatMap { step.site.zone($0) }
                         let mayWait =
                             incident.alarmClass == .intrusion && first?.abortWindow == true && !incident.isSilent
-                            && window > 0 && !incident.isLate && first?.type.alwaysOnClass == nil
+                            && window > 0 && !incident.isLate
                         if mayWait, incident.zones.count == 1, incident.abortUntil != step.at + .seconds(window) {
                             return "\(first?.place ?? "an alarm") does not wait \(window) s"
                         }

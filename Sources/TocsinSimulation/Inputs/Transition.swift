@@ -146,6 +146,15 @@ extension Transition {
         return zone
     }
 
+    /// The key switch that was turned now; one that has been turned back in the meantime was turned all the same.
+    var turnedKey: Zone? {
+        guard case .signal(let signal) = input, signal.kind == .open || signal.kind == .triggered,
+            case .signal(let answer) = answer, answer.reason == nil, answer.outcome != .duplicate,
+            let zone = site.zone(numbered: signal.zone), zone.type == .keySwitch
+        else { return nil }
+        return zone
+    }
+
     /// Events of a partition, in order.
     func events(of partition: Partition) -> [EventBody] {
         effects.compactMap {
@@ -163,13 +172,18 @@ extension Transition {
 
     var isPlatform: Bool { site.site.armingModel == .platformTriggered }
 
-    /// Whether the input is an authorised disarm of the partition itself.
+    /// Whether the command is about the partition, or about one whose common area it is.
+    func reaches(_ partition: Partition) -> Bool {
+        targets.contains { $0.id == partition.id || partition.policy.commonAreaOf.contains($0.number) }
+    }
+
+    /// Whether the input is an authorised disarm of the partition itself, or of one whose common area it is.
     func disarms(_ partition: Partition) -> Bool {
         switch input {
         case .command(let command):
-            return command.action == .disarm && reply != nil && targets.contains { $0.id == partition.id }
+            return command.action == .disarm && reply != nil && reaches(partition)
         case .signal:
-            return opened?.type == .keySwitch && opened?.belongs(to: partition) == true
+            return turnedKey?.belongs(to: partition) == true
         case .report(let report):
             guard report.state == .disarmed, case .report(.success(let answers)) = answer else { return false }
             return answers.contains { $0.partitionID == partition.id && $0.applied }
