@@ -129,6 +129,33 @@ import TocsinLedger
         }
     }
 
+    @Test func `no change takes an armed zone out of guard`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let zones = Self.zones(of: shop.site)
+            let everywhere: JSON = ["number": 7, "name": "Roof", "type": "perimeter"]
+            _ = try await world.send(.post, zones, as: world.admin, everywhere)
+            let listed = try await world.send(.get, zones, as: world.admin)["data"]?.array ?? []
+            let window = try #require(listed.first { $0["number"]?.integer == 9 }?["zone_id"]?.string)
+            let partition: JSON = ["number": 3, "name": "Annexe"]
+            #expect(try await world.command("arm", shop, ["instant_arm": true]).status == 200)
+
+            for change in [["type": "none"], ["modes": ["stay"]], ["partitions": [1, 2]]] as [JSON] {
+                let answer = try await world.send(.patch, "\(zones)/\(window)", as: world.admin, change)
+                // Both of its partitions are armed.
+                #expect(answer.code == (change["partitions"] == nil ? "site_armed" : nil), "\(answer.text)")
+            }
+            let added = try await world.send(.post, "\(shop.path)/partitions", as: world.admin, partition)
+            #expect(added.status == 409 && added.code == "site_armed", "\(added.text)")
+
+            _ = try await world.command("disarm", shop, ["partition": 1])
+            #expect(
+                try await world.send(.post, "\(shop.path)/partitions", as: world.admin, partition).status == 201,
+                "what is common to all guards only while all are armed"
+            )
+        }
+    }
+
     @Test func `a zone of an armed partition is deleted by force only`() async throws {
         try await ServerWorld.run { world in
             let scene = try await world.scene()

@@ -59,6 +59,32 @@ enum ConfigurationChecks {
         )
     }
 
+    /// Refuses to add a partition, disarmed as it is, by which zones would fall out of guard: those that name no partition
+    /// are common to all, and guard while all of them are armed.
+    static func checkGuard(ofZonesBeside added: Partition, in record: SiteRecord) throws(APIError) {
+        let partitions = record.configuration.partitions
+        for zone in record.configuration.zones where zone.belongs(to: added) {
+            if let armed = guarded(by: zone, of: partitions, in: record) { throw .guardGiven(up: zone, in: armed) }
+        }
+    }
+
+    /// Refuses to change a zone that guards now so that it would guard no longer, as if it were deleted (T46).
+    static func checkGuard(of zone: Fixture, before: Fixture, in record: SiteRecord) throws(APIError) {
+        let partitions = record.configuration.partitions
+        guard let old = Zone(before), let armed = guarded(by: old, of: partitions, in: record) else { return }
+        if let new = Zone(zone), guarded(by: new, of: partitions, in: record) != nil { return }
+        throw .guardGiven(up: old, in: armed)
+    }
+
+    /// The first of the armed partitions that the zone guards; none while one of its partitions is not armed.
+    private static func guarded(by zone: Zone, of partitions: [Partition], in record: SiteRecord) -> Partition? {
+        let owners = partitions.filter(zone.belongs)
+        let guards = owners.allSatisfy {
+            record.state.partitions[$0.id]?.phase.guardingMode.map(zone.isActive) ?? false
+        }
+        return guards ? owners.first : nil
+    }
+
     private static func refuse(_ violations: [ProfileViolation], at prefix: String = "") throws(APIError) {
         guard let first = violations.first else { return }
         throw APIError(
@@ -75,6 +101,16 @@ enum ConfigurationChecks {
                     }
                 )
             ]
+        )
+    }
+}
+
+extension APIError {
+    fileprivate static func guardGiven(up zone: Zone, in partition: Partition) -> APIError {
+        APIError(
+            .siteArmed,
+            "\(zone.place) guards \(partition.name), which is armed, and would guard it no longer. Disarm it first.",
+            details: ["partition_id": .string(partition.id.text)]
         )
     }
 }

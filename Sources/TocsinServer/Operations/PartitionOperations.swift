@@ -156,7 +156,7 @@ enum PartitionOperations {
         callers: .holding(.sitesWrite),
         body: .json(createSchema),
         replies: [.created("The new partition, disarmed.", schema)],
-        errors: [.siteNotFound, .alreadyExists, .tooMany],
+        errors: [.siteNotFound, .alreadyExists, .tooMany, .siteArmed],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
@@ -167,6 +167,7 @@ enum PartitionOperations {
                 let profile = record.configuration.site.complianceProfile
                 let partition = try draft(call.body, of: id, under: profile, call)
                 try ConfigurationChecks.check(partition, in: record)
+                try ConfigurationChecks.checkGuard(ofZonesBeside: partition, in: record)
                 try transaction.insert(partition, since: call.receivedAt)
                 let explanation = "The partition \(partition.name) was added."
                 return change(.created(json(partition)), "partition.create", partition, record, explanation)

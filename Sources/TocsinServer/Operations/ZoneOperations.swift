@@ -157,15 +157,17 @@ enum ZoneOperations {
         callers: .holding(.sitesWrite),
         body: .json(zonePatch),
         replies: [.ok("The zone as it is now.", schema)],
-        errors: [.siteNotFound, .zoneNotFound, .deviceNotFound, .alreadyExists, .versionConflict],
+        errors: [.siteNotFound, .zoneNotFound, .deviceNotFound, .alreadyExists, .siteArmed, .versionConflict],
         handle: { call in
             try await call.commit { transaction in
                 var (zone, record) = try found(call, transaction)
                 try call.checkVersion(record.shownVersion)
+                let before = zone
                 zone.number = call.body.optionalInteger("number") ?? zone.number
                 zone.name = call.body.optionalString("name") ?? zone.name
                 try apply(call.body, to: &zone, record, transaction)
                 try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
+                try ConfigurationChecks.checkGuard(of: zone, before: before, in: record)
                 try transaction.update(zone)
                 return change(.ok(json(zone)), "zone.change", zone, record, "The zone \(zone.name) was changed.")
             }
