@@ -174,13 +174,13 @@ package final class SiteEngine: Service {
         var underWay: Commit?
         for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
             let part = Array(works[start..<min(start + Self.sitesPerCommit, works.count)])
-            let next = await begin(part, &cache)
+            let next = await begin(part, after: underWay, &cache)
             if let underWay { again += await finish(underWay, &cache) }
             underWay = next
         }
         if let underWay { again += await finish(underWay, &cache) }
         for _ in 1..<Self.attemptsMaximum where !again.isEmpty {
-            guard let commit = await begin(again, &cache) else { return }
+            guard let commit = await begin(again, after: nil, &cache) else { return }
             again = await finish(commit, &cache)
         }
         if !again.isEmpty {
@@ -194,13 +194,15 @@ package final class SiteEngine: Service {
         var outcomes: Task<Result<[CommitOutcome], LedgerError>, Never>
     }
 
-    /// Decides, and sets the commit off; none if there is nothing to commit.
-    private func begin(_ works: [SiteWork], _ cache: inout SiteCache) async -> Commit? {
+    /// Decides, and sets the commit off behind the one before it, so that events are published in the log's order; none if
+    /// there is nothing to commit.
+    private func begin(_ works: [SiteWork], after earlier: Commit?, _ cache: inout SiteCache) async -> Commit? {
         do {
             let plans = try await decide(works, &cache)
             if plans.isEmpty { return nil }
             let decisions = plans.map(\.plan.decision)
             let outcomes = Task { [ledger] () -> Result<[CommitOutcome], LedgerError> in
+                _ = await earlier?.outcomes.value
                 do throws(LedgerError) {
                     return .success(try await ledger.commit(decisions))
                 } catch {

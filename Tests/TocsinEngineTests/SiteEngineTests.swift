@@ -51,6 +51,34 @@ import TocsinTestSupport
         }
     }
 
+    @Test func `more sites at once than share a commit are all decided, and told in the log's order`() async throws {
+        try await withStage { stage in
+            let count = SiteEngine.sitesPerCommit * 2 + 1
+            let sites = (0..<count).map { _ in stage.world.random.id(SiteNoun.self, at: stage.start) }
+            let model = stage.world.site
+            try await stage.ledger.write { transaction in
+                for (index, id) in sites.enumerated() {
+                    var site = model
+                    (site.id, site.name, site.externalID) = (id, "Shop \(index)", "shop-\(index)")
+                    let partition = PartitionID(stored: "p_\(index)")
+                    try transaction.insert(
+                        site,
+                        partitions: [Partition(id: partition, siteID: id, number: 1, name: "Shop")]
+                    )
+                }
+            }
+            let replies = try await withThrowingTaskGroup(of: ReportReply.self) { group in
+                for site in sites { group.addTask { try accepted(try await stage.report(.armedAway, site: site)) } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+
+            #expect(Set(replies.map(\.siteID)) == Set(sites))
+            let published = stage.collector.events
+            #expect(published.count == 2 * count)
+            #expect(published.map(\.sequence) == Array(1...Int64(published.count)))
+        }
+    }
+
     @Test func `a report id that was seen before changes nothing, also within one batch`() async throws {
         try await withStage { stage in
             _ = try await stage.report(.armedAway, reportID: "r-1")

@@ -19,6 +19,7 @@ struct Stage: Sendable {
 
     func report(
         _ state: ReportedState,
+        site: SiteID? = nil,
         target: PartitionTarget = .all,
         timestamp: Instant? = nil,
         receivedAt: Instant? = nil,
@@ -38,7 +39,7 @@ struct Stage: Sendable {
         )
         return try await engine.report(
             ReportCommand(
-                siteID: world.site.id,
+                siteID: site ?? world.site.id,
                 partnerID: partner ?? world.partner.id,
                 report: report,
                 receivedAt: receivedAt ?? clock.now,

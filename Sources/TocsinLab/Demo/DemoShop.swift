@@ -138,7 +138,7 @@ struct DemoShop: Sendable {
             let after = start.map { " after \(ms(Double(webhook.at - min(webhook.at, $0)) / 1e6))" } ?? ""
             screen.row(
                 "              webhook         \(webhook.type)\(try Self.detail(of: webhook))",
-                "verified, answered 200\(after)",
+                "verified, 200\(after)",
                 style: webhook.type == "alarm.created" ? .bad : .good
             )
         }
