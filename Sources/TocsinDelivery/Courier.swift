@@ -51,20 +51,13 @@ final class Courier: Sendable {
         let event = attempt.event
         let startedAt = clock.now
         let timestamp = String(startedAt.secondsSinceEpoch)
-        var headers = plainHeaders(event, timestamp)
+        let headers = plainHeaders(event, timestamp)
         let signatures = signer.sign(id: event.id.text, timestamp: timestamp, body: event.body, at: startedAt)
         let shown = shownHeaders(headers, isSigned: signatures != nil)
         var outcome = WebhookOutcome()
-        if let fault {
-            outcome.failure = fault
-        } else if let url, let signatures {
-            headers.append(("X-CHeKT-Signature", signatures.chekt))
-            headers.append(("webhook-signature", signatures.standard))
-            headers += ownHeaders
-            let request = WebhookRequest(url: url, headers: headers, body: ByteBuffer(bytes: event.body))
-            outcome = await sender.send(request)
-        } else {
-            outcome.failure = WebhookFailure(.invalidRequest, "No signing secret of the endpoint is live; rotate it.")
+        switch request(headers, signatures, event.body) {
+        case .success(let request): outcome = await sender.send(request)
+        case .failure(let fault): outcome.failure = fault
         }
         let result = AttemptResult(
             status: outcome.status,
@@ -73,6 +66,49 @@ final class Courier: Sendable {
         )
         let row = row(attempt, outcome, result.verdict, at: startedAt, headers: shown)
         return (result, row, clock.now)
+    }
+
+    /// Puts a command to the partner (decisions §5): signed as an event, but no delivery.
+    func ask(
+        _ inquiry: PartnerInquiry,
+        through sender: any AttemptSender,
+        clock: any WallClock
+    ) async -> WebhookOutcome {
+        let now = clock.now
+        let timestamp = String(now.secondsSinceEpoch)
+        let headers = [
+            ("X-CHeKT-Timestamp", timestamp),
+            ("X-CHeKT-Event-Id", inquiry.id.text),
+            ("X-CHeKT-Event-Type", EventType.armingCommand.rawValue),
+            ("X-CHeKT-Dealer-Id", inquiry.dealerID.text),
+            ("webhook-id", inquiry.id.text),
+            ("webhook-timestamp", timestamp),
+        ]
+        let signatures = signer.sign(id: inquiry.id.text, timestamp: timestamp, body: inquiry.body, at: now)
+        switch request(headers, signatures, inquiry.body) {
+        case .success(let request): return await sender.send(request)
+        case .failure(let fault):
+            var outcome = WebhookOutcome()
+            outcome.failure = fault
+            return outcome
+        }
+    }
+
+    private func request(
+        _ headers: [(String, String)],
+        _ signatures: Signer.Signatures?,
+        _ body: [UInt8]
+    ) -> Result<WebhookRequest, WebhookFailure> {
+        if let fault { return .failure(fault) }
+        guard let url, let signatures else {
+            return .failure(
+                WebhookFailure(.invalidRequest, "No signing secret of the endpoint is live; rotate it.")
+            )
+        }
+        let signed = [("X-CHeKT-Signature", signatures.chekt), ("webhook-signature", signatures.standard)]
+        return .success(
+            WebhookRequest(url: url, headers: headers + signed + ownHeaders, body: ByteBuffer(bytes: body))
+        )
     }
 
     private func plainHeaders(_ event: LoggedEvent, _ timestamp: String) -> [(String, String)] {

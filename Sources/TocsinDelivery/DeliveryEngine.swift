@@ -36,6 +36,8 @@ package final class DeliveryEngine: Service, EventSink {
     private static let inboxMaximum = 20_000
 
     private let outside: Outside
+    /// Hears of the same changes.
+    private let commands: PartnerCommandSender?
 
     /// Wires the engine; nothing happens before ``run()``.
     ///
@@ -47,6 +49,7 @@ package final class DeliveryEngine: Service, EventSink {
     ///   - clock: Tells the time.
     ///   - randomness: Draws ids and jitter.
     ///   - observer: Hears how deliveries end.
+    ///   - commands: Puts commands to partners; hears of changed endpoints from here.
     ///   - sinks: Who else must hear of the events that the engine itself appends.
     ///   - logger: Gets what operators must know.
     package init(
@@ -57,9 +60,11 @@ package final class DeliveryEngine: Service, EventSink {
         clock: any WallClock,
         randomness: any Randomness,
         observer: (any DeliveryObserver)? = nil,
+        commands: PartnerCommandSender? = nil,
         sinks: [any EventSink] = [],
         logger: Logger
     ) {
+        self.commands = commands
         outside = Outside(
             ledger: ledger,
             sender: sender,
@@ -125,16 +130,25 @@ package final class DeliveryEngine: Service, EventSink {
     /// Takes over what the ledger now says of an endpoint: made, changed, enabled, disabled, its secrets rotated.
     ///
     /// Call it after the commit; when it returns, no attempt begins by the old state any more.
-    package func endpointChanged(_ id: EndpointID) async { await reload(.endpoint(id)) }
+    package func endpointChanged(_ id: EndpointID) async {
+        await reload(.endpoint(id))
+        await commands?.endpointChanged(id)
+    }
 
     /// Forgets an endpoint that the ledger does not have any more.
-    package func endpointDeleted(_ id: EndpointID) async { await reload(.endpoint(id)) }
+    package func endpointDeleted(_ id: EndpointID) async {
+        await reload(.endpoint(id))
+        await commands?.endpointChanged(id)
+    }
 
     /// Takes over an app's scopes, or that it was revoked or deleted.
     package func appChanged(_ id: AppID) async { await reload(.app(id)) }
 
     /// Takes over that a partner was revoked or deleted, or linked by another dealer.
-    package func partnerChanged(_ id: PartnerID) async { await reload(.partner(id)) }
+    package func partnerChanged(_ id: PartnerID) async {
+        await reload(.partner(id))
+        await commands?.partnerChanged(id)
+    }
 
     private func reload(_ subject: Reload.Subject) async {
         await withCheckedContinuation { continuation in

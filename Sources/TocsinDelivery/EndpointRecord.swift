@@ -51,6 +51,12 @@ struct EndpointRecord: Sendable {
         }
     }
 
+    /// Reads what belongs to one endpoint.
+    static func alone(_ endpoint: Endpoint, in reader: any LedgerReader) throws -> EndpointRecord {
+        var tails: [DealerID: Int64] = [:]
+        return try record(of: endpoint, in: reader, &tails)
+    }
+
     /// Opens the reader's existential once.
     private static func record(
         of endpoint: Endpoint,

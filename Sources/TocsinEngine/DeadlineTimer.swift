@@ -89,8 +89,15 @@ package final class DeadlineTimer: Service {
         while true {
             let from = after
             let page = try await ledger.read { try $0.pendingDeadlines(after: from, limit: Self.pageSize) }
+            let now = clock.now
             heap.withLock { heap in
-                for deadline in page { heap.insert(Entry(due: deadline.due, site: deadline.site)) }
+                for deadline in page {
+                    heap.insert(Entry(due: deadline.due, site: deadline.site))
+                    // It may be a command that waits for a partner: that is sent again before its time runs out.
+                    if deadline.due > now, deadline.due <= now + PendingCommand.patience {
+                        heap.insert(Entry(due: now - Self.settleTime, site: deadline.site))
+                    }
+                }
             }
             count += page.count
             guard page.count == Self.pageSize, let last = page.last else { break }

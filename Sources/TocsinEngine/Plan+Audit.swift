@@ -78,6 +78,9 @@ extension Plan {
             if !arming.bypassZones.isEmpty { details["bypass_zones"] = .array(arming.bypassZones.map { JSON($0) }) }
             if arming.force { details["force_arm"] = true }
         }
+        if case .success(let reply) = outcome.answer, let id = reply.pending {
+            details["command_id"] = .string(id.text)
+        }
         if case .failure(.armFailed(let reasons)) = outcome.answer {
             details["reasons"] = JSON(
                 reasons.map { [$0.code, $0.zoneName].compactMap(\.self).joined(separator: ": ") }
@@ -86,6 +89,31 @@ extension Plan {
         details.add(changes)
         var entry = entry(request, action: command.auditAction, result: result, outcome.explanation, details: details)
         entry.changesState = !changes.isEmpty
+        decision.audit.append(entry)
+    }
+
+    /// A command of before a restart was decided: whoever asked for it is gone, and was named when it came.
+    mutating func audit(_ settled: SettledCommand) {
+        let outcome = settled.outcome
+        let result =
+            switch outcome.answer {
+            case .success: "ok"
+            case .failure(let refusal): refusal.code
+            }
+        var details: JSONObject = ["command_id": .string(settled.id.text)]
+        details["user_id"] = outcome.by.userID.map(JSON.string)
+        let entry = AuditEntry(
+            at: decision.at,
+            dealerID: decision.dealerID,
+            siteID: decision.siteID,
+            actor: .system,
+            action: "arming.command",
+            target: decision.siteID.text,
+            result: result,
+            explanation: outcome.explanation,
+            cause: "partner",
+            details: details
+        )
         decision.audit.append(entry)
     }
 

@@ -8,9 +8,13 @@ struct Plan {
     var machine: SiteMachine
     var decision: Decision
     var settlements: [SiteWork.Settlement] = []
+    /// What partners are asked once the decision is durable.
+    private(set) var inquiries: [PartnerInquiry] = []
     private let tools: DecisionTools
     /// The state as the commands find it: the stored one, planned anew where the configuration has changed.
     private let baseline: SiteState
+
+    var desk: PartnerDesk { tools.desk }
 
     init(record: SiteRecord, at now: Instant, tools: DecisionTools) {
         self.record = record
@@ -20,8 +24,13 @@ struct Plan {
             configuration: record.configuration,
             state: record.state,
             // A partner's site runs nothing by its own clock.
-            timeZone: site.armingModel == .platformTriggered ? tools.timeZones.rulesOrUTC(for: site.timezone) : .utc
+            timeZone: site.armingModel == .platformTriggered ? tools.timeZones.rulesOrUTC(for: site.timezone) : .utc,
+            asksPartner: tools.desk.asksPartner(of: site)
         )
+        // What was sent before a restart is sent again, with all of its time; else its old deadline would fail it.
+        for command in record.state.pendingCommands where !tools.desk.hasSent(command.id) {
+            machine.sendsCommand(command.id, at: now)
+        }
         // Whatever comes first after a change plans anew: once a state is stored, the mark of the change is gone.
         if record.isReconfigured { machine.reconfigured(at: now) }
         baseline = machine.state
@@ -102,6 +111,12 @@ struct Plan {
 
     /// Stores the new state only if there is one: most retries and refusals change nothing but the audit log.
     mutating func finish() {
+        for command in machine.state.pendingCommands where !desk.hasSent(command.id) {
+            machine.sendsCommand(command.id, at: decision.at)
+        }
+        for command in machine.state.pendingCommands where !desk.hasSent(command.id) {
+            if let inquiry = PartnerInquiry(command, at: record.configuration) { inquiries.append(inquiry) }
+        }
         guard machine.state != record.state || record.isReconfigured else { return }
         if !isChanged { machine.looked() }
         decision.newState = machine.state

@@ -30,6 +30,7 @@ package final class SiteEngine: Service {
     private let ledger: any Ledger
     private let clock: any WallClock
     private let tools: DecisionTools
+    private let desk: PartnerDesk
     private let sinks: [any EventSink]
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
     private let logger: Logger
@@ -46,13 +47,15 @@ package final class SiteEngine: Service {
         randomness: any Randomness,
         vault: Vault,
         timeZones: TimeZones = TimeZones(),
+        partners: (any PartnerCommander)? = nil,
         sinks: [any EventSink],
         logger: Logger
     ) {
         self.ledger = ledger
         self.clock = clock
         self.timeZones = timeZones
-        self.tools = DecisionTools(randomness: randomness, vault: vault, timeZones: timeZones)
+        desk = PartnerDesk(commander: partners)
+        tools = DecisionTools(randomness: randomness, vault: vault, timeZones: timeZones, desk: desk)
         self.sinks = sinks
         self.logger = logger
         let inbox = inbox
@@ -128,16 +131,25 @@ package final class SiteEngine: Service {
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
     package func run() async throws {
-        await withTaskCancellationHandler {
-            await withGracefulShutdownHandler {
-                var cache = SiteCache(capacity: Self.cachedSites)
-                while let commands = await inbox.next() { await process(commands, &cache) }
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await desk.commander?.start()
+                await withDiscardingTaskGroup { group in
+                    group.addTask { await self.desk.run(self.answered) }
+                    var cache = SiteCache(capacity: Self.cachedSites)
+                    while let commands = await inbox.next() { await process(commands, &cache) }
+                    desk.close()
+                }
             } onGracefulShutdown: {
                 self.inbox.close()
             }
         } onCancel: {
             inbox.close()
         }
+    }
+
+    private func answered(_ inquiry: PartnerInquiry, _ answer: PartnerAnswer) {
+        put(SiteCommand(siteID: inquiry.siteID, receivedAt: clock.now, kind: .partnerAnswered(inquiry.id, answer)))
     }
 
     // MARK: Batches
@@ -239,7 +251,7 @@ package final class SiteEngine: Service {
         plans.reserveCapacity(works.count)
         for work in works {
             guard let record = records[work.siteID] else {
-                for command in work.commands { command.answerUnknownSite() }
+                for command in work.commands { dismiss(command) }
                 continue
             }
             do {
@@ -282,6 +294,7 @@ package final class SiteEngine: Service {
         var again: [SiteWork] = []
         var published: [LoggedEvent] = []
         var settled: [SiteWork.Settlement] = []
+        var inquiries: [PartnerInquiry] = []
         for ((work, plan), outcome) in zip(plans, outcomes) {
             var work = work
             switch outcome {
@@ -298,6 +311,7 @@ package final class SiteEngine: Service {
                 }
                 published += events
                 settled += plan.settlements
+                inquiries += plan.inquiries
             case .conflict:
                 cache.forget(work.siteID)
                 again.append(work)
@@ -311,6 +325,7 @@ package final class SiteEngine: Service {
         }
         if !published.isEmpty { for sink in sinks { sink.published(published) } }
         settle(settled)
+        for inquiry in inquiries { desk.send(inquiry) }
         return again
     }
 
@@ -326,7 +341,22 @@ package final class SiteEngine: Service {
             case .panel(let reply, let result): reply.resume(returning: .success(result))
             case .signals(let reply, let result): reply.resume(returning: .success(result))
             case .schedule(let reply, let result): reply.resume(returning: .success(result))
+            case .waiting(let id, let waiter): desk.wait(waiter, for: id)
+            case .decided(let id, let result): desk.release(id)?.reply.resume(returning: .success(result))
+            case .closed(let id):
+                desk.closed(id)
+                // Its command is gone from the site without having been decided: restored from a backup, perhaps.
+                desk.release(id)?.reply.resume(returning: .success(.refused(.partnerUnreachable)))
             }
+        }
+    }
+
+    /// There is no such site, or not any more.
+    private func dismiss(_ command: SiteCommand) {
+        command.answerUnknownSite()
+        if case .partnerAnswered(let id, _) = command.kind {
+            desk.closed(id)
+            desk.release(id)?.reply.resume(returning: .success(.unknownSite))
         }
     }
 
@@ -341,7 +371,8 @@ package final class SiteEngine: Service {
             switch command.kind {
             case .deadline, .reconfigured:
                 deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
-            case .report, .panel, .signals, .schedule: command.fail(with: error)
+            // Where the answer of a partner is lost, its time runs out and decides.
+            case .report, .panel, .signals, .schedule, .partnerAnswered: command.fail(with: error)
             }
         }
     }

@@ -12,6 +12,8 @@ struct SiteCommand: Sendable {
         case panel(PanelCommand, Reply<PanelResult>)
         case signals(SignalBatch, Reply<SignalResult>)
         case schedule(ScheduleCommand, Reply<ScheduleResult>)
+        /// A partner has said what it thinks of a command (decisions §5).
+        case partnerAnswered(EventID, PartnerAnswer)
         /// A deadline of the site may have passed.
         case deadline
         /// The site's configuration has changed: what is remembered of it is old.
@@ -24,7 +26,10 @@ struct SiteCommand: Sendable {
 
     /// Whether its reply tells a version, so that nothing else may share that version with it.
     var tellsVersion: Bool {
-        if case .panel = kind { true } else { false }
+        switch kind {
+        case .panel, .partnerAnswered: true
+        case .report, .signals, .schedule, .deadline, .reconfigured: false
+        }
     }
 
     /// Tells everybody who waits that nothing was committed.
@@ -34,7 +39,7 @@ struct SiteCommand: Sendable {
         case .panel(_, let reply): reply.resume(returning: .failure(error))
         case .signals(_, let reply): reply.resume(returning: .failure(error))
         case .schedule(_, let reply): reply.resume(returning: .failure(error))
-        case .deadline, .reconfigured: break
+        case .partnerAnswered, .deadline, .reconfigured: break
         }
     }
 
@@ -45,7 +50,7 @@ struct SiteCommand: Sendable {
         case .panel(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .signals(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .schedule(_, let reply): reply.resume(returning: .success(.unknownSite))
-        case .deadline, .reconfigured: break
+        case .partnerAnswered, .deadline, .reconfigured: break
         }
     }
 }
@@ -58,6 +63,12 @@ struct SiteWork {
         case panel(SiteCommand.Reply<PanelResult>, PanelResult)
         case signals(SiteCommand.Reply<SignalResult>, SignalResult)
         case schedule(SiteCommand.Reply<ScheduleResult>, ScheduleResult)
+        /// The caller waits until the partner has answered.
+        case waiting(EventID, PartnerDesk.Waiter)
+        /// The command that this caller waits for was decided.
+        case decided(EventID, PanelResult)
+        /// Nothing more comes from the partner.
+        case closed(EventID)
     }
 
     let siteID: SiteID
@@ -96,12 +107,15 @@ struct SiteWork {
                 let result = try decide(report, &plan, &seen)
                 plan.settlements.append(.report(report, reply, result))
             case .panel(let panel, let reply):
-                plan.settlements.append(.panel(reply, try decide(panel, &plan)))
+                plan.settlements.append(try settle(panel, reply, &plan))
+            case .partnerAnswered(let id, let answer):
+                try take(answer, to: id, receivedAt: command.receivedAt, &plan)
             case .signals(let batch, let reply):
                 plan.settlements.append(.signals(reply, try decide(batch, &plan, &seen)))
             case .schedule(let schedule, let reply):
                 plan.settlements.append(.schedule(reply, try decide(schedule, &plan)))
             }
+            try settleWaiting(&plan)
         }
         plan.finish()
         return plan
@@ -137,28 +151,91 @@ struct SiteWork {
         }
     }
 
-    private func decide(_ panel: PanelCommand, _ plan: inout Plan) throws(VaultError) -> PanelResult {
+    /// Decides a command; one that is put to the partner is answered later.
+    private func settle(
+        _ panel: PanelCommand,
+        _ reply: SiteCommand.Reply<PanelResult>,
+        _ plan: inout Plan
+    ) throws(VaultError) -> Settlement {
         let request = panel.request
         let site = plan.record.configuration.site
-        if !request.reach.covers(site) { return .unknownSite }
-        if site.armingModel != .platformTriggered { return .wrongAuthority }
-        if let ticket = request.idempotency, let known = knownKeys[ticket.key] { return .knownKey(known) }
+        if !request.reach.covers(site) { return .panel(reply, .unknownSite) }
+        if site.armingModel != .platformTriggered { return .panel(reply, .wrongAuthority) }
+        if let ticket = request.idempotency, let known = knownKeys[ticket.key] {
+            return .panel(reply, .knownKey(known))
+        }
         if let seen = panel.ifMatch, seen != plan.shownVersion {
-            return .versionConflict(current: plan.shownVersion)
+            return .panel(reply, .versionConflict(current: plan.shownVersion))
         }
         let outcome = plan.machine.command(panel.command, receivedAt: request.receivedAt)
         plan.takeOwn(outcome.deadlineEffects)
         let taken = plan.take(outcome.effects, for: request)
+        if case .success(let answer) = outcome.answer, let id = answer.pending {
+            plan.audit(request, panel.command, outcome, result: "pending", taken.changes)
+            return .waiting(id, PartnerDesk.Waiter(panel: panel, reply: reply))
+        }
+        return .panel(reply, try result(of: panel, outcome, taken.changes, &plan))
+    }
+
+    private func result(
+        of panel: PanelCommand,
+        _ outcome: CommandOutcome,
+        _ changes: [JSON],
+        _ plan: inout Plan
+    ) throws(VaultError) -> PanelResult {
         switch outcome.answer {
         case .failure(let refusal):
-            plan.audit(request, panel.command, outcome, result: refusal.code, taken.changes)
+            plan.audit(panel.request, panel.command, outcome, result: refusal.code, changes)
             return .refused(refusal)
         case .success:
-            plan.audit(request, panel.command, outcome, result: "ok", taken.changes)
+            plan.audit(panel.request, panel.command, outcome, result: "ok", changes)
             let after = plan.recordAfter
             let reply = panel.render(after)
-            try plan.keep(request.idempotency, status: 200) { reply }
+            try plan.keep(panel.request.idempotency, status: 200) { reply }
             return .done(reply: reply, version: after.shownVersion)
+        }
+    }
+
+    // MARK: The partner's word
+
+    /// Decides a command that waited, by the state as it is now.
+    private func take(
+        _ answer: PartnerAnswer,
+        to id: EventID,
+        receivedAt: Instant,
+        _ plan: inout Plan
+    ) throws(VaultError) {
+        let outcome = plan.machine.partnerAnswered(id, answer, receivedAt: receivedAt)
+        plan.takeOwn(outcome.deadlineEffects)
+        let changes: [JSON]
+        if let waiter = plan.desk.waiter(for: id) {
+            changes = plan.take(outcome.effects, for: waiter.panel.request).changes
+        } else {
+            plan.takeOwn(outcome.effects)
+            changes = []
+        }
+        try settleWaiting(&plan, changes, of: id)
+        plan.settlements.append(.closed(id))
+    }
+
+    /// Answers the callers of commands that wait no longer.
+    private func settleWaiting(
+        _ plan: inout Plan,
+        _ changes: [JSON] = [],
+        of id: EventID? = nil
+    ) throws(VaultError) {
+        for settled in plan.machine.takeSettled() {
+            guard let panel = plan.desk.waiter(for: settled.id)?.panel else {
+                plan.audit(settled)
+                continue
+            }
+            if let ticket = panel.request.idempotency, let known = knownKeys[ticket.key] {
+                plan.settlements.append(.decided(settled.id, .knownKey(known)))
+                continue
+            }
+            let told = settled.id == id ? changes : []
+            let result = try result(of: panel, settled.outcome, told, &plan)
+            plan.settlements.append(.decided(settled.id, result))
         }
     }
 
@@ -219,4 +296,5 @@ struct DecisionTools: Sendable {
     var randomness: any Randomness
     var vault: Vault
     var timeZones: TimeZones
+    let desk: PartnerDesk
 }

@@ -50,13 +50,10 @@ enum Wiring {
         let randomness = SystemRandomness()
         let port = settings.port == 0 ? try await freePort(on: settings.host) : settings.port
         let address = "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
-        let policy = EgressPolicy(
-            allowPrivate: settings.allowsPrivateEndpoints,
-            ownListeners: listeners(on: settings.host, port: port),
-            localAddresses: EgressPolicy.interfaceAddresses()
-        )
+        let policy = policy(settings, port: port)
         let resolver = SystemResolver()
         let broadcaster = EventBroadcaster()
+        let commands = try commander(store, settings, policy: policy, resolver: resolver, logger: logger)
         let delivery = DeliveryEngine(
             ledger: store.ledger,
             sender: try sender(settings, policy: policy, resolver: resolver, logger: logger),
@@ -64,6 +61,7 @@ enum Wiring {
             policy: policy,
             clock: clock,
             randomness: randomness,
+            commands: commands,
             sinks: [broadcaster],
             logger: logger
         )
@@ -78,6 +76,7 @@ enum Wiring {
             clock: clock,
             randomness: randomness,
             vault: store.vault,
+            partners: commands,
             sinks: [delivery, broadcaster, notices],
             logger: logger
         )
@@ -111,6 +110,26 @@ enum Wiring {
         ]
     }
 
+    private static func commander(
+        _ store: Store,
+        _ settings: Settings,
+        policy: EgressPolicy,
+        resolver: SystemResolver,
+        logger: Logger
+    ) throws -> PartnerCommandSender {
+        // What is not answered in time is over: a connection must not wait for longer.
+        var limits = WebhookSender.Limits()
+        limits.total = PendingCommand.patience
+        return PartnerCommandSender(
+            ledger: store.ledger,
+            sender: try sender(settings, policy: policy, resolver: resolver, limits: limits, logger: logger),
+            vault: store.vault,
+            policy: policy,
+            clock: SystemClock(),
+            logger: logger
+        )
+    }
+
     private static func notifier(_ settings: Settings, logger: Logger) throws -> any Notifier {
         guard let mail = settings.mail else { return LogNotifier(logger: logger) }
         do {
@@ -135,6 +154,7 @@ enum Wiring {
         _ settings: Settings,
         policy: EgressPolicy,
         resolver: SystemResolver,
+        limits: WebhookSender.Limits = WebhookSender.Limits(),
         logger: Logger
     ) throws -> WebhookSender {
         do {
@@ -143,11 +163,20 @@ enum Wiring {
                 policy: policy,
                 resolver: resolver,
                 extraCAFile: settings.caFile,
+                limits: limits,
                 logger: logger
             )
         } catch {
             throw caFileError(settings, error)
         }
+    }
+
+    private static func policy(_ settings: Settings, port: Int) -> EgressPolicy {
+        EgressPolicy(
+            allowPrivate: settings.allowsPrivateEndpoints,
+            ownListeners: listeners(on: settings.host, port: port),
+            localAddresses: EgressPolicy.interfaceAddresses()
+        )
     }
 
     /// Where webhooks may never go: back to this server.

@@ -77,6 +77,7 @@ func withStage(
     ledger given: (any Ledger)? = nil,
     world givenWorld: LedgerWorld? = nil,
     startingAfter delay: Duration = .zero,
+    partners: (any PartnerCommander)? = nil,
     _ body: @escaping @Sendable (Stage) async throws -> Void
 ) async throws {
     let ledger = try given ?? SQLiteLedger.open(.memory)
@@ -92,6 +93,7 @@ func withStage(
         clock: clock,
         randomness: SeededRandomness(seed: 42),
         vault: vault,
+        partners: partners,
         sinks: [collector],
         logger: logger
     )

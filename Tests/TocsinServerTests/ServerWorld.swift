@@ -96,7 +96,10 @@ struct ServerWorld: Sendable {
     let admin: String
 
     /// Runs `body` against a fresh server.
-    static func run(_ body: @Sendable @escaping (ServerWorld) async throws -> Void) async throws {
+    static func run(
+        partners: (any PartnerCommander)? = nil,
+        _ body: @Sendable @escaping (ServerWorld) async throws -> Void
+    ) async throws {
         let clock = StandingClock(start)
         let ledger = try SQLiteLedger.open(.memory)
         let vault = Vault(key: Array(repeating: 7, count: Vault.keyLength))
@@ -114,6 +117,7 @@ struct ServerWorld: Sendable {
             clock: clock,
             randomness: randomness,
             vault: vault,
+            partners: partners,
             sinks: [broadcaster],
             logger: logger
         )

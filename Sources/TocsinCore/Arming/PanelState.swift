@@ -146,20 +146,3 @@ package struct ScheduleState: Hashable, Sendable {
 
     package init(definition: Int64) { self.definition = definition }
 }
-
-/// A command that waits for the partner's word (decisions §5).
-package struct PendingCommand: Hashable, Sendable {
-    /// Also the id of the signed POST.
-    package var id: EventID
-    package var command: ArmingCommand
-    package var receivedAt: Instant
-    /// When no answer counts as none.
-    package var expiresAt: Instant
-
-    package init(id: EventID, command: ArmingCommand, receivedAt: Instant, expiresAt: Instant) {
-        self.id = id
-        self.command = command
-        self.receivedAt = receivedAt
-        self.expiresAt = expiresAt
-    }
-}

@@ -165,11 +165,21 @@ extension PanelStep {
 
     /// Arms as a command would, with the rule as who asks (T39).
     private mutating func arm(_ rule: Schedule, _ partition: Partition, _ mode: ArmingMode) {
-        let retryUntil = state.schedules[rule.id]?.retryUntil
         let request = ArmingCommand.ArmRequest(mode: mode, force: rule.forceArm)
         // On a copy, because a failure is told at the first attempt only; it leaves nothing else behind (I7).
         var attempt = self
         let result = attempt.arm(request, [partition], by: rule.attribution, rights: CommandRights())
+        if asksPartner, result == .success(false) { return ask(.arm(request), rule, partition) }
+        conclude(result, attempt, rule, partition)
+    }
+
+    private mutating func conclude(
+        _ result: Result<Bool, CommandRefusal>,
+        _ attempt: PanelStep,
+        _ rule: Schedule,
+        _ partition: Partition
+    ) {
+        let retryUntil = state.schedules[rule.id]?.retryUntil
         switch result {
         case .success(let isUnchanged):
             self = attempt
@@ -244,6 +254,8 @@ extension PanelStep {
             )
         } else if current.phase == .disarmed {
             note(partition, "schedule.run", "The schedule “\(rule.name)” found \(partition.name) disarmed already")
+        } else if asksPartner {
+            return ask(.disarm, rule, partition)
         } else {
             disarm(partition, by: rule.attribution, isDuress: false)
             note(
@@ -253,6 +265,46 @@ extension PanelStep {
             )
         }
         advance(rule)
+    }
+
+    // MARK: The partner's word
+
+    /// Puts a run to the partner; until that is settled the rule has nothing due.
+    private mutating func ask(_ action: PendingCommand.Action, _ rule: Schedule, _ partition: Partition) {
+        guard let occurrence = state.schedules[rule.id]?.occurrence else { return }
+        let run = PendingCommand.ScheduledRun(schedule: rule.id, occurrence: occurrence)
+        let pending = newPending(action, [partition], by: rule.attribution, run: run)
+        state.schedules[rule.id]?.dueAt = nil
+        if state.pendingCommands.count < PendingCommand.maximumPerSite {
+            state.pendingCommands.append(pending)
+        } else {
+            settle(pending, .unreachable("too many commands wait for it already"))
+        }
+    }
+
+    /// Carries out, or fails, a run that waited, unless its rule was changed or the run skipped in the meantime.
+    mutating func settleRun(
+        _ run: PendingCommand.ScheduledRun,
+        _ pending: PendingCommand,
+        _ answer: PartnerAnswer,
+        _ targets: [Partition]
+    ) {
+        guard let partition = targets.first else { return }
+        guard let rule = site.schedules.first(where: { $0.id == run.schedule }),
+            let planned = state.schedules[run.schedule], planned.occurrence == run.occurrence, planned.dueAt == nil
+        else {
+            note(partition, "schedule.skipped", "A run was changed or skipped while the partner was asked about it")
+            return
+        }
+        // Told once, as every failure of a run is; that the partner was not reached is told each time.
+        let isFirst = planned.retryUntil == nil
+        if let refusal = refusal(of: pending, answer, targets, isTold: isFirst) {
+            return conclude(.failure(refusal), self, rule, partition)
+        }
+        switch rule.action {
+        case .arm(let mode): arm(rule, partition, mode)
+        case .disarm: disarm(rule, partition)
+        }
     }
 
     /// The server was down for too long: told, not made up for.
@@ -343,7 +395,8 @@ extension CommandRefusal {
     fileprivate var reasons: [ArmFailureReason] {
         switch self {
         case .armFailed(let reasons), .notPermitted(let reasons): reasons
-        case .unknownPartition, .invalidCode, .codeLocked, .impossible, .partnerUnreachable: []
+        case .partnerUnreachable: [.partnerSilent]
+        case .unknownPartition, .invalidCode, .codeLocked, .impossible: []
         }
     }
 }

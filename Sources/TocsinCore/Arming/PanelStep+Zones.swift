@@ -282,9 +282,10 @@ extension PanelStep {
             self[$0].phase == .disarmed && self[$0].incidents.allSatisfy(\.isSilent)
         }
         if isDisarmed {
-            _ = arm(ArmingCommand.ArmRequest(mode: .away), ordinary, by: by, rights: CommandRights())
+            let request = ArmingCommand.ArmRequest(mode: .away)
+            _ = decide(.arm(request), ordinary, by: by, rights: CommandRights())
         } else {
-            _ = disarm(ordinary, by: by, rights: CommandRights(), isDuress: false)
+            _ = decide(.disarm, ordinary, by: by, rights: CommandRights())
         }
     }
 }

@@ -14,6 +14,10 @@ struct PanelStep {
     var isDuress = false
     var state: SiteState
     var effects: [ArmingEffect] = []
+    /// Commands that waited for the partner and do not any more.
+    var settled: [SettledCommand] = []
+    /// Whether the partner is asked before anything is armed or disarmed (decisions §5).
+    var asksPartner = false
 
     /// What set a change off, as the history tells it.
     enum Cause: String {

@@ -152,7 +152,10 @@ package struct SiteState: Hashable, Sendable {
     package var schedules: [ScheduleID: ScheduleState] = [:]
     /// How often each limited code was used.
     package var codeUses: [UserID: Int] = [:]
+    /// In the order in which they came.
     package var pendingCommands: [PendingCommand] = []
+    /// Counts the commands that were put to the partner: makes their ids.
+    package var commandsAsked: Int64 = 0
     /// The id that the next incident gets.
     package var nextIncident: Int64 = 1
     /// Counts commands that carried a code, so that every one of them is a change of the site, whatever it did.

@@ -5,11 +5,21 @@
 package struct SiteMachine: Sendable {
     package let configuration: SiteConfiguration
     package let timeZone: TimeZoneRules
+    /// Whether the partner is asked before anything is armed or disarmed (decisions §5).
+    package let asksPartner: Bool
     package internal(set) var state: SiteState
+    /// Commands that waited for the partner and were decided since the last time somebody took them.
+    package private(set) var settled: [SettledCommand] = []
 
-    package init(configuration: SiteConfiguration, state: SiteState, timeZone: TimeZoneRules = .utc) {
+    package init(
+        configuration: SiteConfiguration,
+        state: SiteState,
+        timeZone: TimeZoneRules = .utc,
+        asksPartner: Bool = false
+    ) {
         self.configuration = configuration
         self.timeZone = timeZone
+        self.asksPartner = asksPartner
         self.state = state
         for partition in configuration.partitions where self.state.partitions[partition.id] == nil {
             self.state.partitions[partition.id] = PartitionState(since: configuration.site.createdAt)
@@ -20,7 +30,27 @@ package struct SiteMachine: Sendable {
     package mutating func looked() { state.looks += 1 }
 
     func step(at now: Instant, lateness: Duration = .zero, _ cause: PanelStep.Cause) -> PanelStep {
-        PanelStep(site: configuration, timeZone: timeZone, now: now, lateness: lateness, cause: cause, state: state)
+        var step = PanelStep(
+            site: configuration,
+            timeZone: timeZone,
+            now: now,
+            lateness: lateness,
+            cause: cause,
+            state: state
+        )
+        step.asksPartner = asksPartner
+        return step
+    }
+
+    mutating func take(_ step: PanelStep) {
+        state = step.state
+        settled += step.settled
+    }
+
+    /// Hands out who waits no longer.
+    package mutating func takeSettled() -> [SettledCommand] {
+        defer { settled = [] }
+        return settled
     }
 
     // MARK: Deadlines
@@ -35,7 +65,7 @@ package struct SiteMachine: Sendable {
             // What is no longer configured, or was not ended by its rule, must not keep the loop alive.
             if step.state == state { step.state.forgetStrangers(to: configuration) }
             if step.state == state { break }
-            state = step.state
+            take(step)
         }
         return effects
     }
@@ -74,7 +104,7 @@ package struct SiteMachine: Sendable {
             if isDuress { step.raiseDuress(by: user, in: targets) }
         }
         step.settleCommonAreas()
-        state = step.state
+        take(step)
         outcome.effects = step.effects
         return outcome
     }
@@ -99,7 +129,7 @@ package struct SiteMachine: Sendable {
         var step = step(at: receivedAt, .signal)
         let answers = step.take(signals, known: known)
         step.settleCommonAreas()
-        state = step.state
+        take(step)
         return SignalOutcome(answers: answers, deadlineEffects: deadlineEffects, effects: step.effects)
     }
 
@@ -144,40 +174,33 @@ extension PanelStep {
         _ outcome: inout CommandOutcome
     ) {
         let names = targets.map(\.name).joined(separator: ", ")
-        let result: Result<Bool, CommandRefusal>
+        let result: Result<CommandVerdict, CommandRefusal>
+        let words: String
         switch command.action {
         case .arm(let request):
-            result = arm(request, targets, by: by, rights: rights)
-            outcome.explanation = "\(by.words) armed \(names) in \(request.mode.wireName)"
+            let action = PendingCommand.Action.arm(request)
+            words = action.words(by, targets)
+            result = decide(action, targets, by: by, rights: rights, isDuress: isDuress)
         case .disarm:
-            result = disarm(targets, by: by, rights: rights, isDuress: isDuress)
-            outcome.explanation = "\(by.words) disarmed \(names)"
+            words = PendingCommand.Action.disarm.words(by, targets)
+            result = decide(.disarm, targets, by: by, rights: rights, isDuress: isDuress)
         case .skipExit:
-            result = skipExit(targets, rights: rights)
-            outcome.explanation = "\(by.words) ended the exit delay of \(names)"
+            words = "\(by.words) ended the exit delay of \(names)"
+            result = skipExit(targets, rights: rights).map { .done(isUnchanged: $0) }
         case .quickExit:
-            result = quickExit(targets, by: by, rights: rights)
-            outcome.explanation = "\(by.words) leaves \(names) by a quick exit"
+            words = "\(by.words) leaves \(names) by a quick exit"
+            result = quickExit(targets, by: by, rights: rights).map { .done(isUnchanged: $0) }
         case .silence:
-            result = silence(targets, by: by, rights: rights)
-            outcome.explanation = "\(by.words) silenced \(names)"
+            words = "\(by.words) silenced \(names)"
+            result = silence(targets, by: by, rights: rights).map { .done(isUnchanged: $0) }
         }
         outcome.by = by
-        switch result {
-        case .success(let isUnchanged):
-            outcome.answer = .success(
-                CommandReply(partitions: targets.map(\.id), isUnchanged: isUnchanged, pending: nil)
-            )
-            if isUnchanged { outcome.explanation += ": that was so already" }
-        case .failure(let refusal):
-            outcome.answer = .failure(refusal)
-            outcome.explanation = refusal.words(by)
-        }
+        outcome.tell(result, words, targets)
     }
 }
 
 extension CommandRefusal {
-    fileprivate func words(_ by: Attribution) -> String {
+    func words(_ by: Attribution) -> String {
         switch self {
         case .armFailed(let reasons): "\(by.words): \(reasons.summary)"
         case .notPermitted(let reasons): "\(by.words): \(reasons.map(\.message).joined(separator: "; "))"

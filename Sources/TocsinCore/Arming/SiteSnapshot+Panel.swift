@@ -4,7 +4,9 @@ import TocsinJSON
 
 extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
-    static let panelMembers: Set<String> = ["zones", "schedules", "code_uses", "next_incident", "coded_commands", "looks"]
+    static let panelMembers: Set<String> = [
+        "zones", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
+    ]
 
     func writePanel(to writer: inout JSONWriter) {
         if !zones.isEmpty {
@@ -22,6 +24,13 @@ extension SiteState {
         if nextIncident > 1 { writer.member("next_incident", nextIncident) }
         if codedCommands > 0 { writer.member("coded_commands", codedCommands) }
         if looks > 0 { writer.member("looks", looks) }
+        if !pendingCommands.isEmpty {
+            writer.name("waiting")
+            writer.array { writer in
+                for command in pendingCommands { writer.object { command.write(to: &$0) } }
+            }
+        }
+        if commandsAsked > 0 { writer.member("asked", commandsAsked) }
     }
 
     mutating func readPanel(_ json: JSONObject) throws {
@@ -37,6 +46,8 @@ extension SiteState {
         nextIncident = json["next_incident"]?.integer ?? 1
         codedCommands = json["coded_commands"]?.integer ?? 0
         looks = json["looks"]?.integer ?? 0
+        pendingCommands = try json["waiting"]?.array?.map { try PendingCommand($0.object ?? [:]) } ?? []
+        commandsAsked = json["asked"]?.integer ?? 0
     }
 }
 

@@ -1,4 +1,4 @@
-/// Every type of event that the log can hold: the catalogue's 11, the arming document's one, and ours (decisions §8).
+/// Every type of event: the catalogue's 11, the arming document's one, and ours (decisions §8).
 package enum EventType: String, CaseIterable, Sendable {
     case alarmCreated = "alarm.created"
     case alarmAcknowledged = "alarm.acknowledged"
@@ -22,6 +22,8 @@ package enum EventType: String, CaseIterable, Sendable {
     case alarmActivity = "alarm.activity"
     case deviceFirmwareUpdated = "device.firmware_updated"
     case testPing = "test.ping"
+    /// Put to a partner that subscribes to it; never an entry of the log (decisions §5).
+    case armingCommand = "arming.command"
 
     case endpointDisabled = "endpoint.disabled"
     case endpointFailing = "endpoint.failing"
@@ -39,7 +41,7 @@ package enum EventType: String, CaseIterable, Sendable {
         case .deviceOnline, .deviceOffline, .deviceFirmwareUpdated: .devicesRead
         case .snapshotCreated: .snapshotsRead
         case .partitionArmed, .partitionDisarmed, .armingStateChanged, .armingFailed, .armingWarning,
-            .armingException, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed:
+            .armingException, .armingCommand, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed:
             .sitesRead
         case .testPing, .endpointDisabled, .endpointFailing: nil
         }
@@ -53,6 +55,7 @@ package enum EventType: String, CaseIterable, Sendable {
             true
         case .deviceOnline, .deviceOffline, .deviceFirmwareUpdated, .snapshotCreated, .partitionArmed,
             .partitionDisarmed, .relayActivated, .armingStateChanged, .armingWarning, .armingException, .testPing,
+            .armingCommand,
             .endpointDisabled, .endpointFailing, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed:
             false
         }
@@ -60,6 +63,12 @@ package enum EventType: String, CaseIterable, Sendable {
 
     /// Whether an endpoint may name the type in its subscription; a test event goes where it was asked for.
     package var isSubscribable: Bool { self != .testPing }
+
+    /// Whether the log can hold it, so that it can be listed, followed and replayed.
+    package var isLogged: Bool { self != .armingCommand }
+
+    /// Whether only a partner's endpoint may name it: it asks whoever holds the panels, and waits for the answer.
+    package var isForPartners: Bool { self == .armingCommand }
 }
 
 /// Who may see an event beside having its scope.

@@ -86,7 +86,7 @@ struct FleetParser {
             return block
         }
         let tier: RateTier? = reader.choice(members, "tier")
-        let endpoints = each(members, "endpoints") { $0.endpoint($1, at: $2) }
+        let endpoints = each(members, "endpoints") { $0.endpoint($1, at: $2, isPartners: false) }
         guard let name, let scopes else { return nil }
         return FleetApp(
             place: place,
@@ -106,7 +106,7 @@ struct FleetParser {
         let model: ArmingModel? = reader.choice(members, "arming_model")
         let jwks = jwks(members)
         let tier: RateTier? = reader.choice(members, "tier")
-        let endpoints = each(members, "endpoints") { $0.endpoint($1, at: $2) }
+        let endpoints = each(members, "endpoints") { $0.endpoint($1, at: $2, isPartners: true) }
         guard let name, let model else { return nil }
         return FleetPartner(place: place, name: name, armingModel: model, jwks: jwks, tier: tier, endpoints: endpoints)
     }
@@ -129,13 +129,13 @@ struct FleetParser {
         return json?.text
     }
 
-    private mutating func endpoint(_ node: Node, at place: Place) -> FleetEndpoint? {
+    private mutating func endpoint(_ node: Node, at place: Place, isPartners: Bool) -> FleetEndpoint? {
         let optional = ["ordering", "headers", "concurrency", "rate_per_second", "retry_schedule"]
         guard let members = reader.members(node, at: place, required: ["url", "events"], optional: optional) else {
             return nil
         }
         let url = reader.text(members, "url", upTo: 2048)
-        let subscribable = EventType.allCases.filter(\.isSubscribable)
+        let subscribable = EventType.allCases.filter { $0.isSubscribable && (isPartners || !$0.isForPartners) }
         let events = reader.choices(members, "events", among: subscribable)
         if events?.isEmpty == true {
             reader.problems.add(members.place(of: "events"), "is empty: name at least one type of event")

@@ -24,6 +24,7 @@ extension EventType {
         case .alarmActivity: "More was triggered while an alarm is open."
         case .deviceFirmwareUpdated: "A device runs another firmware."
         case .testPing: "A test that was asked for, to one endpoint alone."
+        case .armingCommand: "An arm or disarm is put to the partner, who accepts or rejects it within 5 s."
         case .endpointDisabled: "Another endpoint of the same app was disabled."
         case .endpointFailing: "Another endpoint of the same app has been failing."
         case .syncOverdue: "A partner announced an arming and never told its outcome."
@@ -72,6 +73,21 @@ extension EventType {
         .required("sequence", Schema.count.described("The event's number in its dealer's log.")),
     ])
 
+    /// What a partner is asked (decisions §5).
+    private static let commandMembers: [Schema.Property] = [
+        .required(
+            "command",
+            .oneOf(ModeName.allCases.map { "arm_\($0.rawValue)" } + ["disarm"])
+        ),
+        site, .optional("external_site_id", text),
+        .required("partition_ids", .array(of: .id(PartitionNoun.prefix))),
+        .required("partitions", Schema.array(of: .integer(1...9999)).described("The partitions' numbers.")),
+        .optional("mode", Schema.string(0...2000).described("What is armed; the name of a custom mode.")),
+        .optional("bypass_zones", .array(of: .integer(1...9999))), .optional("force_arm", .boolean),
+        .optional("instant_arm", .boolean), .optional("no_entry_delay", .boolean), .required("by", .any),
+        .required("expires_at", Schema.time.described("An answer that comes later counts as none.")),
+    ]
+
     private static let failureReason = Schema.object([
         .required("code", text), .optional("zone_number", .integer(0...9999)), .optional("zone_name", text),
         .required("message", text), .required("remedy", text),
@@ -100,7 +116,14 @@ extension EventType {
                 Self.site, Self.partition, .required("state", Self.text), .required("since", .time),
                 .required("message", Self.text),
             ]
-        case .syncLate, .syncFailed: [Self.site, .required("message", Self.text)]
+        case .syncLate: [Self.site, .required("message", Self.text)]
+        case .syncFailed:
+            [
+                Self.site, .optional("partition_id", .id(PartitionNoun.prefix)), .required("command", Self.text),
+                .required("command_id", .id(EventNoun.prefix)), .required("reason", Self.text),
+                .required("message", Self.text),
+            ]
+        case .armingCommand: Self.commandMembers
         }
     }
 
@@ -128,7 +151,8 @@ extension EventType {
             [Self.alarm, .optional("requested_by", Self.text), .required("deadline_seconds", .count)]
         case .deviceOnline, .deviceOffline, .snapshotCreated, .partitionArmed, .partitionDisarmed, .relayActivated,
             .armingStateChanged, .armingFailed, .armingWarning, .armingException, .alarmEscalated, .alarmAnnotated,
-            .alarmActivity, .deviceFirmwareUpdated, .testPing, .endpointDisabled, .endpointFailing, .syncOverdue,
+            .alarmActivity, .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing,
+            .syncOverdue,
             .syncLate, .syncFailed, .scheduleFailed:
             [Self.alarm]
         }
@@ -149,7 +173,8 @@ extension EventType {
         case .alarmCreated, .alarmAcknowledged, .alarmDispatched, .alarmResolved, .deviceOnline, .deviceOffline,
             .snapshotCreated, .verificationRequested, .partitionArmed, .partitionDisarmed, .relayActivated,
             .armingStateChanged, .armingWarning, .alarmEscalated, .alarmAnnotated, .alarmActivity,
-            .deviceFirmwareUpdated, .testPing, .endpointDisabled, .endpointFailing, .syncOverdue, .syncLate,
+            .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing, .syncOverdue,
+            .syncLate,
             .syncFailed, .scheduleFailed:
             [Self.site, Self.partition]
         }
@@ -177,6 +202,7 @@ extension EventType {
         case .alarmCreated, .alarmAcknowledged, .alarmDispatched, .alarmResolved, .verificationRequested,
             .partitionArmed, .partitionDisarmed, .armingStateChanged, .armingFailed, .armingWarning,
             .armingException, .alarmEscalated, .alarmAnnotated, .alarmActivity, .deviceFirmwareUpdated, .testPing,
+            .armingCommand,
             .endpointDisabled, .endpointFailing, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed:
             [.required("device_id", Self.device), Self.site]
         }

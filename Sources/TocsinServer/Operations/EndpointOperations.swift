@@ -312,7 +312,12 @@ enum EndpointOperations {
             }
             endpoint.url = url
         }
-        if let events = body.strings("events") { endpoint.events = Set(events.compactMap(EventType.init(rawValue:))) }
+        if let events = body.strings("events") {
+            endpoint.events = Set(events.compactMap(EventType.init(rawValue:)))
+            if case .app = endpoint.owner, let type = endpoint.events.first(where: \.isForPartners) {
+                throw APIError.invalid("events", "may name \(type.rawValue) at a partner's endpoint only")
+            }
+        }
         endpoint.ordering = body.optionalValue("ordering") ?? endpoint.ordering
         endpoint.concurrency = body.optionalInteger("concurrency") ?? endpoint.concurrency
         if body.has("rate_per_second") { endpoint.ratePerSecond = body.optionalInteger("rate_per_second") }

@@ -8,9 +8,10 @@ import TocsinLedger
 enum EventOperations {
     static let all = [list, setConsumer, EventStream.follow]
 
+    private static let loggedType = Schema.oneOf(EventType.allCases.filter(\.isLogged).map(\.rawValue))
     private static let item = Schema.object([
         .required("sequence", .count),
-        .required("type", .oneOf(EventType.self)),
+        .required("type", loggedType),
         .optional("site_id", .id(SiteNoun.prefix)),
         .required("event", Schema.any.described("The body, as it is delivered.")),
     ]).named("LogEntry")
@@ -21,7 +22,7 @@ enum EventOperations {
     )
     static let filters: [Operation.Parameter] = [
         dealer,
-        .optional("type", .oneOf(EventType.self)),
+        .optional("type", loggedType),
         .optional("site_id", .id(SiteNoun.prefix)),
     ]
     private static let consumerName = Schema.string(1...100).described("The name of a durable cursor of this caller.")

@@ -17,6 +17,9 @@ struct Arrival: Sendable {
 /// What a receiver replies to one request.
 struct Answer: Sendable {
     var status: Int
+    var body = ""
+    /// Never answers.
+    var isSilent = false
     static let accepted = Answer(status: 204)
 }
 
@@ -114,12 +117,17 @@ private final class Handler: ChannelInboundHandler {
             // The reply is decided before anybody learns of the arrival, so that a test never sees one without it.
             let answer = script(arrival, arrivals.current.count)
             arrivals.update { $0.append(arrival) }
+            if answer.isSilent { return }
             let head = HTTPResponseHead(
                 version: .http1_1,
                 status: HTTPResponseStatus(statusCode: answer.status),
-                headers: answer.status == 204 ? [:] : ["content-length": "0"]
+                headers: answer.status == 204 ? [:] : ["content-length": "\(answer.body.utf8.count)"]
             )
             context.write(wrapOutboundOut(.head(head)), promise: nil)
+            if !answer.body.isEmpty {
+                let body = ByteBuffer(string: answer.body)
+                context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+            }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
     }
