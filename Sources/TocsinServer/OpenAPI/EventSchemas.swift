@@ -88,6 +88,11 @@ extension EventType {
         .required("expires_at", Schema.time.described("An answer that comes later counts as none.")),
     ]
 
+    /// Who did it, as far as is known (decisions §5).
+    private static let person = Schema.object([
+        .optional("user_id", text), .optional("name", text), .required("method", .oneOf(Source.self)),
+    ])
+
     private static let failureReason = Schema.object([
         .required("code", text), .optional("zone_number", .integer(0...9999)), .optional("zone_name", text),
         .required("message", text), .required("remedy", text),
@@ -134,6 +139,11 @@ extension EventType {
                 Self.alarm, Self.site, .optional("device_id", Self.device),
                 .required("priority", .oneOf(AlarmPriority.self)), .required("trigger", Self.text),
                 .optional("location", Self.text), .optional("snapshot_url", Self.text),
+                .optional(
+                    "late",
+                    Schema.boolean.described("It tells of a time that was over when Tocsin heard of it.")
+                ),
+                .optional("late_by_ms", Schema.count.described("How much later than its deadline it was raised.")),
             ]
         case .alarmAcknowledged:
             [Self.alarm, .optional("operator_id", Self.text), .optional("reason", Self.text)]
@@ -147,11 +157,25 @@ extension EventType {
                 Self.alarm, .required("resolution", .oneOf(["handled", "false-positive", "escalated"])),
                 .optional("notes", Self.text),
             ]
+        case .alarmActivity:
+            [
+                Self.alarm, Self.site, Self.partition,
+                .required(
+                    "zones",
+                    .array(of: .object([.required("number", .integer(1...9999)), .required("name", Self.text)]))
+                ),
+                .required("verified", Schema.boolean.described("Two independent detectors have tripped.")),
+            ]
+        case .alarmAnnotated:
+            [
+                Self.alarm, Self.site, .required("source", Self.text), .optional("verdict", Self.text),
+                .optional("notes", Self.text),
+            ]
         case .verificationRequested:
             [Self.alarm, .optional("requested_by", Self.text), .required("deadline_seconds", .count)]
         case .deviceOnline, .deviceOffline, .snapshotCreated, .partitionArmed, .partitionDisarmed, .relayActivated,
-            .armingStateChanged, .armingFailed, .armingWarning, .armingException, .alarmEscalated, .alarmAnnotated,
-            .alarmActivity, .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing,
+            .armingStateChanged, .armingFailed, .armingWarning, .armingException, .alarmEscalated,
+            .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing,
             .syncOverdue,
             .syncLate, .syncFailed, .scheduleFailed:
             [Self.alarm]
@@ -163,19 +187,32 @@ extension EventType {
         case .armingFailed:
             [
                 Self.site, Self.partition, .optional("mode", Self.text), .required("message", Self.text),
-                .required("reasons", .array(of: Self.failureReason)), .optional("by", .any),
+                .required("reasons", .array(of: Self.failureReason)), .optional("by", Self.person),
             ]
         case .armingException:
             [
                 Self.site, Self.partition,
-                .required("kind", .oneOf(["early_open", "late_close", "fail_to_open", "fail_to_close"])),
+                .required("kind", .oneOf(ArmingException.Kind.self)), .required("message", Self.text),
+                .optional("by", Self.person),
+            ]
+        case .armingWarning:
+            [
+                Self.site, Self.partition, .required("schedule_id", .id(ScheduleNoun.prefix)),
+                .required("mode", Self.text), .required("at", .time), .optional("postponable_until", .time),
+                .required("message", Self.text),
+            ]
+        case .scheduleFailed:
+            [
+                Self.site, Self.partition, .required("schedule_id", .id(ScheduleNoun.prefix)),
+                .required("action", Self.text), .required("due_at", .time), .required("message", Self.text),
+                .required("reasons", .array(of: Self.failureReason)),
             ]
         case .alarmCreated, .alarmAcknowledged, .alarmDispatched, .alarmResolved, .deviceOnline, .deviceOffline,
             .snapshotCreated, .verificationRequested, .partitionArmed, .partitionDisarmed, .relayActivated,
-            .armingStateChanged, .armingWarning, .alarmEscalated, .alarmAnnotated, .alarmActivity,
+            .armingStateChanged, .alarmEscalated, .alarmAnnotated, .alarmActivity,
             .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing, .syncOverdue,
             .syncLate,
-            .syncFailed, .scheduleFailed:
+            .syncFailed:
             [Self.site, Self.partition]
         }
     }
