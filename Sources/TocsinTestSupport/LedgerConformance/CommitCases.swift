@@ -134,7 +134,9 @@ extension LedgerConformance {
         let within = try await ledger.commit([
             decision(version: 2, at: start + Decision.reportIDLifetime - .seconds(1), ["r-0", "r-1"])
         ])
-        guard case .knownReports(ids: ["r-1"])? = within.first else { throw ConformanceFailure(description: "\(within)") }
+        guard case .knownReports(ids: ["r-1"])? = within.first else {
+            throw ConformanceFailure(description: "\(within)")
+        }
         var elsewhere = world.decision(on: other.site, other.partition, version: 1)
         elsewhere.reportIDs = ["r-1"]
         try expect(try await ledger.commit([elsewhere]).first?.events != nil, "another site's report id counted")
