@@ -121,4 +121,24 @@ struct FindingTests {
         let hall = try #require(machine.state.partitions[PartitionID(stored: "p_2")])
         #expect(hall.phase == .disarmed && hall.incidents.isEmpty)
     }
+
+    @Test func `an arming that fails leaves no counts of its zones`() throws {
+        let site = SiteConfiguration.simulated(
+            [
+                .simulated(1, "House") {
+                    $0.exitViolation = .alarm
+                    $0.exitError = .armFailure
+                }
+            ],
+            zones: [.simulated(1, "Window", .perimeter, in: [1]) { $0.swingerLimit = 1 }]
+        )
+        var machine = SiteMachine(configuration: site, state: SiteState())
+        let now = SimulatedSite.start
+        let arm = ArmingCommand.ArmRequest(mode: .away)
+        _ = machine.command(CommandInput(.arm(arm), with: .trusted).command, receivedAt: now)
+        _ = machine.signals([SignalInput(zone: 1, .open).signal(at: now)], known: [], receivedAt: now)
+        _ = machine.deadlinesReached(by: now + .seconds(4))
+        let house = try #require(machine.state.partitions[PartitionID(stored: "p_1")])
+        #expect(house.phase == .disarmed && !house.incidents.isEmpty && house.swingers.isEmpty)
+    }
 }

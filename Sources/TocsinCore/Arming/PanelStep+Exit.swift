@@ -115,6 +115,11 @@ extension PanelStep {
         self[partition].bypassed = exit.base
         self[partition].exit = nil
         self[partition].hasNoEntryDelay = false
+        if from == nil {
+            // What tripped while it was arming belongs to no session (T32, T33).
+            self[partition].swingers = [:]
+            self[partition].crossPending = [:]
+        }
         enter(
             from.map(Phase.armed) ?? .disarmed,
             in: partition,

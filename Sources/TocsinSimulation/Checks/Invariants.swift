@@ -88,6 +88,9 @@ extension Check {
                     if new.base != base, !step.disarms(partition) { return "the exit delay's base is not what was" }
                 }
                 guard let exit = before.exit, step.isFailedArming(partition), after.exit == nil else { return nil }
+                if after.phase == .disarmed, !after.swingers.isEmpty || !after.crossPending.isEmpty {
+                    return "the failed arming left counts of its zones"
+                }
                 return after.bypassed == exit.base ? nil : "the failed arming left a bypass"
             }
         },
