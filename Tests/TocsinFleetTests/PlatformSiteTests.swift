@@ -51,6 +51,27 @@ struct PlatformSiteTests {
         #expect(rules["partition 1: arm away at 18:00 on mon tue wed thu fri"]?.latest?.text == "21:00")
     }
 
+    @Test func `nothing that guards is taken out of guard while it is armed`() async throws {
+        let world = try World()
+        let zones = "    zones:\n      - {number: 1, name: Window, type: perimeter}\n"
+        let one = "    partitions:\n      - {number: 1, name: Sales}\n"
+        try await world.apply("dealers: [{name: Acme Security}]\n" + Self.shop(one + zones))
+        try await world.set(.armed(.away), of: "Shop")
+
+        // The window names no partition: with a second one, disarmed, it would be common to both.
+        let two = one + "      - {number: 2, name: Office}\n"
+        for change in [two + zones, one + zones.replacing("perimeter", with: "none")] {
+            let told = await Self.problems(world, Self.shop(change))
+            #expect(told.count == 1 && told[0].contains("Window (zone 1) guards Sales, which is armed"), "\(told)")
+            #expect(try await Self.loaded(world).configuration.partitions.count == 1, "nothing is left behind")
+            #expect(try await Self.loaded(world).configuration.zones.map(\.type) == [.perimeter])
+        }
+
+        try await world.set(.disarmed, of: "Shop")
+        try await world.apply(Self.shop(two + zones))
+        #expect(try await Self.loaded(world).configuration.partitions.count == 2)
+    }
+
     @Test func `an export of it applies as nothing, and shows no code`() async throws {
         let world = try World()
         try await world.apply(table("shop.yaml"))

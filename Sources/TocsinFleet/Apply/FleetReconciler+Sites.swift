@@ -14,12 +14,13 @@ extension FleetReconciler {
         }
         let site: Site
         var partitions: [Partition]
+        var before: SiteRecord?
         freshSite = nil
         if let existing = try match(wanted, dealer: dealer, partner: partner?.id) {
             guard fits(existing, wanted, dealer: dealer, partner: partner?.id) else { return }
             site = try update(existing, to: wanted)
-            let record = try reader.siteRecord(existing.id, within: .platform)
-            partitions = record?.configuration.partitions ?? []
+            before = try reader.siteRecord(existing.id, within: .platform)
+            partitions = before?.configuration.partitions ?? []
             try apply(wanted.partitions ?? [], to: &partitions, of: site)
         } else {
             site = make(wanted, dealer: dealer, partner: partner)
@@ -39,8 +40,23 @@ extension FleetReconciler {
         names.sites[wanted.place.path] = site.id
         var result = FleetResult.SiteResult(name: site.name, siteID: site.id, partitions: [], fixtures: [:])
         result.fixtures = try applyFixtures(wanted, of: site, partitions: partitions)
+        if let before { try checkGuard(of: before, with: partitions, wanted) }
         result.partitions = partitions.sorted { $0.number < $1.number }.map { ($0.number, $0.id) }
         outcome.result.sites.append(result)
+    }
+
+    /// Refuses what would take a zone out of guard while it is armed, as the API does (T46).
+    private mutating func checkGuard(of before: SiteRecord, with partitions: [Partition], _ wanted: FleetSite) throws {
+        let site = before.configuration.site.id
+        // Zones as they are now: once they are written, as the file wants them.
+        var changed = try reader.siteRecord(site, within: .platform)?.configuration ?? before.configuration
+        changed.partitions = partitions
+        for (zone, partition) in before.configuration.guardLost(by: changed, in: before.state) {
+            problems.add(
+                wanted.place,
+                "\(zone.place) guards \(partition.name), which is armed, and would guard it no longer: disarm it first"
+            )
+        }
     }
 
     // MARK: - References

@@ -59,30 +59,25 @@ enum ConfigurationChecks {
         )
     }
 
-    /// Refuses to add a partition, disarmed as it is, by which zones would fall out of guard: those that name no partition
-    /// are common to all, and guard while all of them are armed.
+    /// Refuses to add a partition, disarmed as it is, by which zones would fall out of guard.
     static func checkGuard(ofZonesBeside added: Partition, in record: SiteRecord) throws(APIError) {
-        let partitions = record.configuration.partitions
-        for zone in record.configuration.zones where zone.belongs(to: added) {
-            if let armed = guarded(by: zone, of: partitions, in: record) { throw .guardGiven(up: zone, in: armed) }
-        }
+        var changed = record.configuration
+        changed.partitions.append(added)
+        try refuse(changed, of: record)
     }
 
     /// Refuses to change a zone that guards now so that it would guard no longer, as if it were deleted (T46).
-    static func checkGuard(of zone: Fixture, before: Fixture, in record: SiteRecord) throws(APIError) {
-        let partitions = record.configuration.partitions
-        guard let old = Zone(before), let armed = guarded(by: old, of: partitions, in: record) else { return }
-        if let new = Zone(zone), guarded(by: new, of: partitions, in: record) != nil { return }
-        throw .guardGiven(up: old, in: armed)
+    static func checkGuard(of zone: Fixture, in record: SiteRecord) throws(APIError) {
+        guard let index = record.configuration.zones.firstIndex(where: { $0.id.text == zone.id }), let zone = Zone(zone)
+        else { return }
+        var changed = record.configuration
+        changed.zones[index] = zone
+        try refuse(changed, of: record)
     }
 
-    /// The first of the armed partitions that the zone guards; none while one of its partitions is not armed.
-    private static func guarded(by zone: Zone, of partitions: [Partition], in record: SiteRecord) -> Partition? {
-        let owners = partitions.filter(zone.belongs)
-        let guards = owners.allSatisfy {
-            record.state.partitions[$0.id]?.phase.guardingMode.map(zone.isActive) ?? false
-        }
-        return guards ? owners.first : nil
+    private static func refuse(_ changed: SiteConfiguration, of record: SiteRecord) throws(APIError) {
+        guard let lost = record.configuration.guardLost(by: changed, in: record.state).first else { return }
+        throw .guardGiven(up: lost.zone, in: lost.partition)
     }
 
     private static func refuse(_ violations: [ProfileViolation], at prefix: String = "") throws(APIError) {

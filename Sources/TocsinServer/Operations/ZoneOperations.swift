@@ -162,12 +162,11 @@ enum ZoneOperations {
             try await call.commit { transaction in
                 var (zone, record) = try found(call, transaction)
                 try call.checkVersion(record.shownVersion)
-                let before = zone
                 zone.number = call.body.optionalInteger("number") ?? zone.number
                 zone.name = call.body.optionalString("name") ?? zone.name
                 try apply(call.body, to: &zone, record, transaction)
                 try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
-                try ConfigurationChecks.checkGuard(of: zone, before: before, in: record)
+                try ConfigurationChecks.checkGuard(of: zone, in: record)
                 try transaction.update(zone)
                 return change(.ok(json(zone)), "zone.change", zone, record, "The zone \(zone.name) was changed.")
             }

@@ -1,0 +1,29 @@
+extension SiteConfiguration {
+    /// Zones that guard now, and would guard no longer once the site is configured so (T46).
+    ///
+    /// A zone that names no partition is common to all of them: one more partition, disarmed as it is when it is added,
+    /// takes the zone out of guard. Zones that are gone are not named: deleting them is judged by itself.
+    ///
+    /// - Parameters:
+    ///   - changed: The configuration as it is to be.
+    ///   - state: The arming state, which the change leaves as it is.
+    /// - Returns: Each zone with an armed partition that it guards.
+    package func guardLost(
+        by changed: SiteConfiguration,
+        in state: SiteState
+    ) -> [(zone: Zone, partition: Partition)] {
+        zones.compactMap { zone in
+            guard let armed = guarded(by: zone, in: state), let after = changed.zone(zone.id) else { return nil }
+            return changed.guarded(by: after, in: state) == nil ? (zone, armed) : nil
+        }
+    }
+
+    /// The first of the armed partitions that the zone guards; none while one of its partitions is not armed.
+    private func guarded(by zone: Zone, in state: SiteState) -> Partition? {
+        let owners = partitions.filter(zone.belongs)
+        let guards = owners.allSatisfy {
+            state.partitions[$0.id]?.phase.guardingMode.map(zone.isActive) ?? false
+        }
+        return guards ? owners.first : nil
+    }
+}
