@@ -16,10 +16,7 @@ extension PanelStep {
         var plans: [ArmingPlan] = []
         var failures: [(partition: Partition, reasons: [ArmFailureReason])] = []
         let together = Set(targets.map(\.id))
-        for (number, reason) in unknownBypasses(request, targets) {
-            failures.append((targets[0], [reason]))
-            _ = number
-        }
+        failures += unknownBypasses(request, targets).map { (targets[0], [$0]) }
         for partition in targets {
             switch plan(request, partition, together, rights) {
             case .success(let plan): plans.append(plan)
@@ -39,11 +36,11 @@ extension PanelStep {
     private func unknownBypasses(
         _ request: ArmingCommand.ArmRequest,
         _ targets: [Partition]
-    ) -> [(Int, ArmFailureReason)] {
+    ) -> [ArmFailureReason] {
         request.bypassZones.compactMap { number in
             let zone = site.zone(numbered: number)
             let isOurs = zone.map { zone in targets.contains { zone.belongs(to: $0) } } ?? false
-            return isOurs ? nil : (number, .noSuchZone(number))
+            return isOurs ? nil : .noSuchZone(number)
         }
     }
 
