@@ -3,7 +3,7 @@ import TocsinJSON
 import TocsinLedger
 
 /// The decision of one site in the making.
-struct Plan {
+package struct Plan {
     let record: SiteRecord
     var machine: SiteMachine
     var decision: Decision

@@ -107,6 +107,17 @@ package final class SiteEngine: Service {
         return try result.get()
     }
 
+    /// Decides and commits a task; returns when its outcome is durable.
+    ///
+    /// - Throws: ``LedgerError`` when nothing was committed; the task may be asked again.
+    package func ask<Task: SiteTask>(_ task: Task) async throws(LedgerError) -> TaskResult<Task.Answer> {
+        let result = await withCheckedContinuation { reply in
+            let waiting = AskedTask(task: task, reply: reply)
+            put(SiteCommand(siteID: task.siteID, receivedAt: task.receivedAt, kind: .task(waiting)))
+        }
+        return try result.get()
+    }
+
     /// Looks at every site whose configuration was just changed: schedules and deadlines may be others now.
     ///
     /// What is not looked at, because the server stops, is due when it starts again.
@@ -341,6 +352,7 @@ package final class SiteEngine: Service {
             case .panel(let reply, let result): reply.resume(returning: .success(result))
             case .signals(let reply, let result): reply.resume(returning: .success(result))
             case .schedule(let reply, let result): reply.resume(returning: .success(result))
+            case .task(let tell): tell()
             case .waiting(let id, let waiter): desk.wait(waiter, for: id)
             case .decided(let id, let result): desk.release(id)?.reply.resume(returning: .success(result))
             case .closed(let id):
@@ -372,7 +384,7 @@ package final class SiteEngine: Service {
             case .deadline, .reconfigured:
                 deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
             // Where the answer of a partner is lost, its time runs out and decides.
-            case .report, .panel, .signals, .schedule, .partnerAnswered: command.fail(with: error)
+            case .report, .panel, .signals, .schedule, .task, .partnerAnswered: command.fail(with: error)
             }
         }
     }

@@ -12,6 +12,7 @@ struct SiteCommand: Sendable {
         case panel(PanelCommand, Reply<PanelResult>)
         case signals(SignalBatch, Reply<SignalResult>)
         case schedule(ScheduleCommand, Reply<ScheduleResult>)
+        case task(any WaitingTask)
         /// A partner has said what it thinks of a command (decisions §5).
         case partnerAnswered(EventID, PartnerAnswer)
         /// A deadline of the site may have passed.
@@ -28,7 +29,7 @@ struct SiteCommand: Sendable {
     var tellsVersion: Bool {
         switch kind {
         case .panel, .partnerAnswered: true
-        case .report, .signals, .schedule, .deadline, .reconfigured: false
+        case .report, .signals, .schedule, .task, .deadline, .reconfigured: false
         }
     }
 
@@ -39,6 +40,7 @@ struct SiteCommand: Sendable {
         case .panel(_, let reply): reply.resume(returning: .failure(error))
         case .signals(_, let reply): reply.resume(returning: .failure(error))
         case .schedule(_, let reply): reply.resume(returning: .failure(error))
+        case .task(let task): task.fail(with: error)
         case .partnerAnswered, .deadline, .reconfigured: break
         }
     }
@@ -50,6 +52,7 @@ struct SiteCommand: Sendable {
         case .panel(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .signals(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .schedule(_, let reply): reply.resume(returning: .success(.unknownSite))
+        case .task(let task): task.answerUnknownSite()
         case .partnerAnswered, .deadline, .reconfigured: break
         }
     }
@@ -63,6 +66,8 @@ struct SiteWork {
         case panel(SiteCommand.Reply<PanelResult>, PanelResult)
         case signals(SiteCommand.Reply<SignalResult>, SignalResult)
         case schedule(SiteCommand.Reply<ScheduleResult>, ScheduleResult)
+        /// Tells the answer of a task.
+        case task(@Sendable () -> Void)
         /// The caller waits until the partner has answered.
         case waiting(EventID, PartnerDesk.Waiter)
         /// The command that this caller waits for was decided.
@@ -114,6 +119,9 @@ struct SiteWork {
                 plan.settlements.append(.signals(reply, try decide(batch, &plan, &seen)))
             case .schedule(let schedule, let reply):
                 plan.settlements.append(.schedule(reply, try decide(schedule, &plan)))
+            case .task(let task):
+                plan.takeOwn(plan.machine.deadlinesReached(by: command.receivedAt))
+                plan.settlements.append(.task(try task.settle(&plan, knownKeys: knownKeys)))
             }
             try settleWaiting(&plan)
         }

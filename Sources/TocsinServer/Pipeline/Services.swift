@@ -123,6 +123,8 @@ package protocol SiteControl: Sendable {
     func command(_ command: PanelCommand) async throws(LedgerError) -> PanelResult
     func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult
     func schedule(_ command: ScheduleCommand) async throws(LedgerError) -> ScheduleResult
+    /// Whatever concerns a site's alarms, devices, snapshots or relays.
+    func ask<Task: SiteTask>(_ task: Task) async throws(LedgerError) -> TaskResult<Task.Answer>
     /// Some site's configuration was changed: what is due by the new one is looked at now.
     func reconfigured() async
 }
