@@ -34,6 +34,9 @@ package struct EventPlace: Sendable {
         case .incident(let id): incidentAlarms[id]
         }
     }
+
+    /// The number of an alarm as it stands on the wire; `A-0` for one that is gone.
+    func text(of alarm: AlarmReference) -> String { number(of: alarm)?.description ?? "A-0" }
 }
 
 extension EventBody {
@@ -56,6 +59,17 @@ extension EventBody {
         case .endpointDisabled(let body), .endpointFailing(let body):
             writer.envelope(type, place) { body.write(to: &$0) }
         case .testPing(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .alarmAcknowledged(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .alarmDispatched(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .alarmResolved(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .alarmEscalated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .verificationRequested(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .deviceOnline(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .deviceOffline(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .deviceFirmwareUpdated(let body): writer.envelope(type, place) { body.write(to: &$0) }
+        case .snapshotCreated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .relayActivated(let body): writer.envelope(type, place) { body.write(to: &$0, place) }
+        case .syncLate(let body): writer.envelope(type, place) { body.write(to: &$0) }
         }
         return writer.bytes
     }
@@ -150,7 +164,7 @@ extension Attribution {
 
 extension AlarmCreated {
     fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
-        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
+        writer.member("alarm_id", place.text(of: alarm))
         writer.member("site_id", siteID.text)
         writer.member("device_id", ifPresent: deviceID?.text)
         writer.member("priority", priority.rawValue)
@@ -191,7 +205,7 @@ extension TestPing {
 
 extension AlarmActivity {
     fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
-        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
+        writer.member("alarm_id", place.text(of: alarm))
         writer.member("site_id", siteID.text)
         writer.member("partition_id", partitionID.text)
         writer.name("zones")
@@ -209,11 +223,16 @@ extension AlarmActivity {
 
 extension AlarmAnnotated {
     fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
-        writer.member("alarm_id", place.number(of: alarm)?.description ?? "A-0")
+        writer.member("alarm_id", place.text(of: alarm))
         writer.member("site_id", siteID.text)
         writer.member("source", source)
         writer.member("verdict", ifPresent: verdict)
         writer.member("notes", ifPresent: notes)
+        if let confidence {
+            writer.name("confidence")
+            writer.verbatim(confidence.description.utf8)
+        }
+        writer.member("operator_id", ifPresent: operatorID)
     }
 }
 
@@ -264,6 +283,106 @@ extension SyncFailed {
         writer.member("command", command)
         writer.member("command_id", commandID.text)
         writer.member("reason", reason)
+        writer.member("message", message)
+    }
+}
+
+extension AlarmAcknowledged {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.text(of: alarm))
+        writer.member("operator_id", ifPresent: operatorID)
+        writer.member("reason", ifPresent: reason)
+    }
+}
+
+extension AlarmDispatched {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.text(of: alarm))
+        writer.member("responder_id", responderID)
+        writer.member("responder_type", responderType)
+        writer.member("eta_seconds", etaSeconds)
+        writer.member("tracking_url", ifPresent: trackingURL)
+    }
+}
+
+extension AlarmResolved {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.text(of: alarm))
+        writer.member("resolution", resolution.rawValue)
+        writer.member("notes", ifPresent: notes)
+    }
+}
+
+extension AlarmEscalated {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.text(of: alarm))
+        writer.member("site_id", siteID.text)
+        writer.member("priority", priority.rawValue)
+        writer.member("reason", reason)
+        writer.member("operator_id", ifPresent: operatorID)
+    }
+}
+
+extension VerificationRequested {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("alarm_id", place.text(of: alarm))
+        writer.member("requested_by", requestedBy)
+        writer.member("deadline_seconds", deadlineSeconds)
+    }
+}
+
+extension DeviceOnline {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("device_id", deviceID.text)
+        writer.member("site_id", siteID.text)
+        writer.member("previous_status", previousStatus)
+        writer.member("downtime_seconds", downtimeSeconds)
+    }
+}
+
+extension DeviceOffline {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("device_id", deviceID.text)
+        writer.member("site_id", siteID.text)
+        writer.member("last_seen_at", lastSeenAt.rfc3339Seconds)
+    }
+}
+
+extension DeviceFirmwareUpdated {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("device_id", deviceID.text)
+        writer.member("site_id", siteID.text)
+        writer.member("previous_version", ifPresent: previousVersion)
+        writer.member("version", version)
+    }
+}
+
+extension SnapshotCreated {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("snapshot_id", snapshotID.text)
+        writer.member("device_id", deviceID.text)
+        writer.member("alarm_id", ifPresent: alarm.map(place.text(of:)))
+        writer.member("url", url)
+        writer.member("expires_at", expiresAt.rfc3339Seconds)
+    }
+}
+
+extension RelayActivated {
+    fileprivate func write(to writer: inout JSONWriter, _ place: EventPlace) {
+        writer.member("relay_id", relayID.text)
+        writer.member("device_id", ifPresent: deviceID?.text)
+        writer.member("duration_seconds", durationSeconds)
+        writer.member("trigger", trigger.text(at: place))
+    }
+}
+
+extension SyncLate {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.member("site_id", siteID.text)
+        writer.member("partition_id", ifPresent: partitionID?.text)
+        writer.member("state", state)
+        writer.member("timestamp", timestamp.rfc3339Seconds)
+        writer.member("late_by_ms", lateByMilliseconds)
         writer.member("message", message)
     }
 }

@@ -1,49 +1,3 @@
-/// Further zones tripped into an alarm that is open (T29).
-package struct AlarmActivity: Hashable, Sendable {
-    package struct Zone: Hashable, Sendable {
-        package var number: Int
-        package var name: String
-
-        package init(number: Int, name: String) {
-            self.number = number
-            self.name = name
-        }
-    }
-
-    package var alarm: AlarmReference
-    package var siteID: SiteID
-    package var partitionID: PartitionID
-    package var zones: [Zone]
-    /// Two independent detectors have tripped (T30).
-    package var isVerified: Bool
-}
-
-extension EventBody {
-    /// The incident by which the event names its alarm, where it has no number yet to name.
-    package var incident: IncidentID? {
-        let alarm: AlarmReference
-        switch self {
-        case .alarmActivity(let body): alarm = body.alarm
-        case .alarmAnnotated(let body): alarm = body.alarm
-        case .alarmCreated, .armingStateChanged, .partitionArmed, .partitionDisarmed, .armingFailed, .armingWarning,
-            .armingException, .scheduleFailed, .syncFailed, .syncOverdue, .endpointDisabled, .endpointFailing,
-            .testPing:
-            return nil
-        }
-        if case .incident(let id) = alarm { return id }
-        return nil
-    }
-}
-
-/// Something was written to an alarm; here by the panel itself, when a disarm cancels it (T28).
-package struct AlarmAnnotated: Hashable, Sendable {
-    package var alarm: AlarmReference
-    package var siteID: SiteID
-    package var source: String
-    package var verdict: String?
-    package var notes: String?
-}
-
 /// An arming by schedule is near (T38).
 package struct ArmingWarning: Hashable, Sendable {
     package var siteID: SiteID
@@ -111,4 +65,34 @@ package struct SyncFailed: Hashable, Sendable {
     /// `partner_unreachable` or `partner_rejected`.
     package var reason: String
     package var message: String
+}
+
+/// A partner's report came later after what it tells of than the contract allows (decisions §4).
+package struct SyncLate: Hashable, Sendable {
+    package var siteID: SiteID
+    /// None where the report was for all partitions.
+    package var partitionID: PartitionID?
+    /// What was reported.
+    package var state: String
+    /// When it happened, in the partner's word.
+    package var timestamp: Instant
+    /// How long after that it reached us.
+    package var lateByMilliseconds: Int64
+    package var message: String
+
+    package init(
+        siteID: SiteID,
+        partitionID: PartitionID?,
+        state: String,
+        timestamp: Instant,
+        lateByMilliseconds: Int64,
+        message: String
+    ) {
+        self.siteID = siteID
+        self.partitionID = partitionID
+        self.state = state
+        self.timestamp = timestamp
+        self.lateByMilliseconds = lateByMilliseconds
+        self.message = message
+    }
 }

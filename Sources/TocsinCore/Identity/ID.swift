@@ -76,6 +76,8 @@ package enum DeliveryNoun: Identified { package static let prefix = "dlv_" }
 package enum TokenNoun: Identified { package static let prefix = "tok_" }
 package enum RequestNoun: Identified { package static let prefix = "req_" }
 package enum NoticeNoun: Identified { package static let prefix = "ntc_" }
+package enum OperatorNoun: Identified { package static let prefix = "op_" }
+package enum SnapshotNoun: Identified { package static let prefix = "snap_" }
 
 package typealias DealerID = ID<DealerNoun>
 package typealias PartnerID = ID<PartnerNoun>
@@ -93,6 +95,8 @@ package typealias DeliveryID = ID<DeliveryNoun>
 package typealias TokenID = ID<TokenNoun>
 package typealias RequestID = ID<RequestNoun>
 package typealias NoticeID = ID<NoticeNoun>
+package typealias OperatorID = ID<OperatorNoun>
+package typealias SnapshotID = ID<SnapshotNoun>
 
 /// An alarm's number within its dealer, `A-10293` on the wire (decisions §1).
 package struct AlarmNumber: Hashable, Comparable, Sendable, CustomStringConvertible {

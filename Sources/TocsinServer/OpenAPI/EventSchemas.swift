@@ -121,7 +121,11 @@ extension EventType {
                 Self.site, Self.partition, .required("state", Self.text), .required("since", .time),
                 .required("message", Self.text),
             ]
-        case .syncLate: [Self.site, .required("message", Self.text)]
+        case .syncLate:
+            [
+                Self.site, .optional("partition_id", .id(PartitionNoun.prefix)), .required("state", Self.text),
+                .required("timestamp", .time), .required("late_by_ms", .count), .required("message", Self.text),
+            ]
         case .syncFailed:
             [
                 Self.site, .optional("partition_id", .id(PartitionNoun.prefix)), .required("command", Self.text),
@@ -147,14 +151,19 @@ extension EventType {
             ]
         case .alarmAcknowledged:
             [Self.alarm, .optional("operator_id", Self.text), .optional("reason", Self.text)]
+        case .alarmEscalated:
+            [
+                Self.alarm, Self.site, .required("priority", .oneOf(AlarmPriority.self)),
+                .required("reason", Self.text), .optional("operator_id", Self.text),
+            ]
         case .alarmDispatched:
             [
-                Self.alarm, .optional("responder_id", Self.text), .optional("responder_type", Self.text),
-                .optional("eta_seconds", .count), .optional("tracking_url", Self.text),
+                Self.alarm, .required("responder_id", Self.text), .required("responder_type", Self.text),
+                .required("eta_seconds", .count), .optional("tracking_url", Self.text),
             ]
         case .alarmResolved:
             [
-                Self.alarm, .required("resolution", .oneOf(["handled", "false-positive", "escalated"])),
+                Self.alarm, .required("resolution", .oneOf(AlarmResolution.self)),
                 .optional("notes", Self.text),
             ]
         case .alarmActivity:
@@ -170,11 +179,13 @@ extension EventType {
             [
                 Self.alarm, Self.site, .required("source", Self.text), .optional("verdict", Self.text),
                 .optional("notes", Self.text),
+                .optional("confidence", Schema.any.described("How sure the verdict is, from 0 to 1.")),
+                .optional("operator_id", Self.text),
             ]
         case .verificationRequested:
-            [Self.alarm, .optional("requested_by", Self.text), .required("deadline_seconds", .count)]
+            [Self.alarm, .required("requested_by", Self.text), .required("deadline_seconds", .count)]
         case .deviceOnline, .deviceOffline, .snapshotCreated, .partitionArmed, .partitionDisarmed, .relayActivated,
-            .armingStateChanged, .armingFailed, .armingWarning, .armingException, .alarmEscalated,
+            .armingStateChanged, .armingFailed, .armingWarning, .armingException,
             .deviceFirmwareUpdated, .testPing, .armingCommand, .endpointDisabled, .endpointFailing,
             .syncOverdue,
             .syncLate, .syncFailed, .scheduleFailed:
@@ -226,9 +237,14 @@ extension EventType {
             ]
         case .deviceOffline:
             [.required("device_id", Self.device), Self.site, .required("last_seen_at", .time)]
+        case .deviceFirmwareUpdated:
+            [
+                .required("device_id", Self.device), Self.site, .optional("previous_version", Self.text),
+                .required("version", Self.text),
+            ]
         case .snapshotCreated:
             [
-                .required("snapshot_id", Self.text), .optional("device_id", Self.device),
+                .required("snapshot_id", .id(SnapshotNoun.prefix)), .required("device_id", Self.device),
                 .optional("alarm_id", Self.text), .required("url", Self.text), .required("expires_at", .time),
             ]
         case .relayActivated:
@@ -238,8 +254,7 @@ extension EventType {
             ]
         case .alarmCreated, .alarmAcknowledged, .alarmDispatched, .alarmResolved, .verificationRequested,
             .partitionArmed, .partitionDisarmed, .armingStateChanged, .armingFailed, .armingWarning,
-            .armingException, .alarmEscalated, .alarmAnnotated, .alarmActivity, .deviceFirmwareUpdated, .testPing,
-            .armingCommand,
+            .armingException, .alarmEscalated, .alarmAnnotated, .alarmActivity, .testPing, .armingCommand,
             .endpointDisabled, .endpointFailing, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed:
             [.required("device_id", Self.device), Self.site]
         }
