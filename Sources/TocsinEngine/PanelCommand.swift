@@ -40,15 +40,15 @@ package struct Request: Sendable {
 package struct PanelCommand: Sendable {
     package var request: Request
     package var command: ArmingCommand
-    /// The version that the caller has seen (`If-Match`); none asks for no particular one.
-    package var ifMatch: Int64?
+    /// The versions that the command is meant for (`If-Match`); none asks for no particular one.
+    package var ifMatch: [Int64]?
     /// Makes the 200 reply of the site as it is after the command.
     package var render: @Sendable (SiteRecord) -> [UInt8]
 
     package init(
         _ command: ArmingCommand,
         request: Request,
-        ifMatch: Int64? = nil,
+        ifMatch: [Int64]? = nil,
         render: @escaping @Sendable (SiteRecord) -> [UInt8]
     ) {
         self.request = request
@@ -168,6 +168,7 @@ extension CommandRefusal {
     package var code: String {
         switch self {
         case .unknownPartition: "partition_not_found"
+        case .versionConflict: "version_conflict"
         case .invalidCode: "invalid_user_code"
         case .codeLocked: "user_code_locked"
         case .armFailed: "arm_failed"

@@ -12,7 +12,7 @@ package struct Plan {
     private(set) var inquiries: [PartnerInquiry] = []
     private let tools: DecisionTools
     /// The state as the commands find it: the stored one, planned anew where the configuration has changed.
-    private let baseline: SiteState
+    private var baseline: SiteState
 
     var desk: PartnerDesk { tools.desk }
 
@@ -102,6 +102,20 @@ package struct Plan {
 
     mutating func reachDeadlines(by now: Instant) {
         takeOwn(machine.deadlinesReached(by: now))
+    }
+
+    /// Carries out a command, or refuses it; deadlines before it were reached already.
+    ///
+    /// One that came to nothing but the check of its code only looked: else two callers who always name the version before
+    /// the present one would keep each other out for ever.
+    mutating func command(_ command: ArmingCommand, isStale: Bool, receivedAt: Instant) -> CommandOutcome {
+        let wasChanged = isChanged
+        let outcome = machine.command(command, isStale: isStale, receivedAt: receivedAt)
+        switch outcome.answer {
+        case .failure(.versionConflict), .failure(.unknownPartition): if !wasChanged { baseline = machine.state }
+        case .success, .failure: break
+        }
+        return outcome
     }
 
     mutating func reconfigure(at now: Instant) {

@@ -172,10 +172,9 @@ struct SiteWork {
         if let ticket = request.idempotency, let known = knownKeys[ticket.key] {
             return .panel(reply, .knownKey(known))
         }
-        if let seen = panel.ifMatch, seen != plan.shownVersion {
-            return .panel(reply, .versionConflict(current: plan.shownVersion))
-        }
-        let outcome = plan.machine.command(panel.command, receivedAt: request.receivedAt)
+        plan.reachDeadlines(by: request.receivedAt)
+        let isStale = panel.ifMatch.map { !$0.contains(plan.shownVersion) } ?? false
+        let outcome = plan.command(panel.command, isStale: isStale, receivedAt: request.receivedAt)
         plan.takeOwn(outcome.deadlineEffects)
         let taken = plan.take(outcome.effects, for: request)
         if case .success(let answer) = outcome.answer, let id = answer.pending {
@@ -194,7 +193,7 @@ struct SiteWork {
         switch outcome.answer {
         case .failure(let refusal):
             plan.audit(panel.request, panel.command, outcome, result: refusal.code, changes)
-            return .refused(refusal)
+            return refusal == .versionConflict ? .versionConflict(current: plan.shownVersion) : .refused(refusal)
         case .success:
             plan.audit(panel.request, panel.command, outcome, result: "ok", changes)
             let after = plan.recordAfter

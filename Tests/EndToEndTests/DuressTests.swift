@@ -107,6 +107,9 @@ private final class Samples: Sendable {
 
 /// Two sites that were made alike: one is disarmed with the ordinary code, the other with the duress code.
 private struct Twins {
+    /// No site has a partition of that number.
+    private static let nowhere = 99
+
     let normal: ShopKeypad
     let duress: ShopKeypad
     let admin: API
@@ -141,6 +144,14 @@ private struct Twins {
         if partition.isMultiple(of: 5) {
             let shown = (try await shown(normal), try await shown(duress))
             #expect(shown.0 == shown.1)
+            // A command that comes to nothing anyway: duress is heard, and nobody at the keypad can tell.
+            let nowhere = (
+                try await disarm(normal, Self.nowhere, ShopFleet.code).0,
+                try await disarm(duress, Self.nowhere, ShopFleet.duressCode).0
+            )
+            #expect(nowhere.0.status == 404)
+            #expect(Self.masked(nowhere.0.text) == Self.masked(nowhere.1.text))
+            #expect(nowhere.0.headers.map(\.name) == nowhere.1.headers.map(\.name))
         }
         // The wrong code was tried at one of them only: make them alike again.
         _ = try await disarm(duress, partition, ShopFleet.wrongCode)
@@ -170,7 +181,7 @@ private struct Twins {
     }
 
     private static func masked(_ text: String) -> String {
-        text.replacing(/(site|p|usr|zone|evt)_[0-9a-z]{26}/) { "\($0.output.1)_…" }
+        text.replacing(/(site|p|usr|zone|evt|req)_[0-9a-z]{26}/) { "\($0.output.1)_…" }
             .replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, with: "…")
     }
 }

@@ -29,7 +29,7 @@ import TocsinTestSupport
             let version = try await shop.record().version
             let results = try await withThrowingTaskGroup(of: PanelResult.self) { group in
                 for action in [ArmingCommand.Action.arm(.init(mode: .stay)), .arm(.init(mode: .night))] {
-                    group.addTask { try await shop.command(action, ifMatch: version) }
+                    group.addTask { try await shop.command(action, ifMatch: [version]) }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
@@ -154,7 +154,7 @@ private struct Shop: Sendable {
 
     func command(
         _ action: ArmingCommand.Action,
-        ifMatch: Int64? = nil,
+        ifMatch: [Int64]? = nil,
         site: SiteID? = nil,
         reach: Reach? = nil
     ) async throws -> PanelResult {

@@ -62,6 +62,48 @@ import TocsinJSON
             .replacing(/"next_cursor":"?\w+"?/, with: "\"next_cursor\":…")
     }
 
+    @Test(arguments: [["If-Match": "\"999\""], [:]])
+    func `a command that comes to nothing anyway reads the same, and the silent alarm is raised`(
+        headers: [String: String]
+    ) async throws {
+        func story(_ code: String) async throws -> (seen: [String], alarms: Int) {
+            let seen = Box<([String], Int)>(([], 0))
+            try await ServerWorld.run { world in
+                let shop = try await world.shop()
+                let (_, reader) = try await world.app(of: shop.dealer, [.sitesRead, .armingWrite])
+                var told: [String] = []
+                // Without a version it names a partition that the site does not have.
+                let body: JSONObject = headers.isEmpty ? ["partition": 7] : [:]
+                for action in ["disarm", "arm", "silence"] {
+                    let reply = try await world.command(action, shop, body, code: code, as: reader, headers: headers)
+                    #expect(reply.status == (headers.isEmpty ? 404 : 412), "\(reply.text)")
+                    told += [reply.text, "\(reply.headers.map(\.name))"]
+                    if !headers.isEmpty, action == "silence" {
+                        // The refusal names the version that the next command may go by.
+                        let version = try #require(reply.json["error"]?["details"]?["version"]?.integer)
+                        let arming = try await world.arming(shop, as: reader)
+                        #expect(arming.headers[.eTag] == "\"\(version)\"")
+                    }
+                }
+                let wrong = try await world.command("disarm", shop, body, code: "0815", as: reader, headers: headers)
+                #expect(wrong.status == 403)
+                for path in ["arming", "arming/history"] {
+                    let answer = try await world.send(.get, "\(shop.path)/\(path)", as: reader)
+                    told += [answer.text, answer.headers[.eTag] ?? ""]
+                }
+                let events = try await world.send(.get, "/v1/events?after=0", as: reader)
+                let log = try await world.send(.get, "/v1/events?after=0&type=alarm.created", as: shop.key)
+                seen.value = (told + [events.text], log["data"]?.array?.count ?? 0)
+            }
+            return seen.value
+        }
+        let normal = try await story(Shop.code)
+        let duress = try await story(Shop.duressCode)
+        #expect(normal.alarms == 0)
+        #expect(duress.alarms == 1)
+        #expect(normal.seen.map(Self.masked) == duress.seen.map(Self.masked))
+    }
+
     @Test func `during a lock-out a duress code gets the same reply, and raises the alarm`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

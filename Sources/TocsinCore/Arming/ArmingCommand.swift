@@ -61,6 +61,8 @@ package struct ArmingCommand: Hashable, Sendable {
 /// Why a command was refused; the partitions' state is as it was.
 package enum CommandRefusal: Error, Hashable, Sendable {
     case unknownPartition(PartitionTarget)
+    /// 412 `version_conflict`: the caller has seen another version of the site.
+    case versionConflict
     /// 403 `invalid_user_code`: missing, wrong, expired, used up or outside its window.
     case invalidCode
     /// 429 `user_code_locked`.

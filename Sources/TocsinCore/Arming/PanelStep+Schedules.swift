@@ -396,7 +396,7 @@ extension CommandRefusal {
         switch self {
         case .armFailed(let reasons), .notPermitted(let reasons): reasons
         case .partnerUnreachable: [.partnerSilent]
-        case .unknownPartition, .invalidCode, .codeLocked, .impossible: []
+        case .unknownPartition, .versionConflict, .invalidCode, .codeLocked, .impossible: []
         }
     }
 }

@@ -73,9 +73,20 @@ package struct SiteMachine: Sendable {
     // MARK: Commands
 
     /// Carries out a command, or refuses it; what fell due before it arrived happens first (design, time).
-    package mutating func command(_ command: ArmingCommand, receivedAt: Instant) -> CommandOutcome {
+    ///
+    /// - Parameters:
+    ///   - command: Its code is checked whatever else stands against it: duress is never lost (decisions §5).
+    ///   - isStale: Whether the caller has seen another version of the site than the present one.
+    ///   - receivedAt: When the request's last byte was read.
+    /// - Returns: The answer, and what follows.
+    package mutating func command(
+        _ command: ArmingCommand,
+        isStale: Bool = false,
+        receivedAt: Instant
+    ) -> CommandOutcome {
         let deadlineEffects = deadlinesReached(by: receivedAt)
-        let targets = targets(of: command.target)
+        let named = targets(of: command.target)
+        let targets = named.isEmpty ? configuration.partitions : named
         var outcome = CommandOutcome(
             answer: .failure(.unknownPartition(command.target)),
             deadlineEffects: deadlineEffects,
@@ -83,7 +94,11 @@ package struct SiteMachine: Sendable {
             by: command.by,
             explanation: "The command names a partition that the site does not have"
         )
-        if targets.isEmpty { return outcome }
+        if isStale {
+            outcome.answer = .failure(.versionConflict)
+            outcome.explanation = "The site has changed since the version that the command names"
+        }
+        let isPossible = !isStale && !named.isEmpty
         let cause: PanelStep.Cause = command.by.source == .schedule ? .schedule : .command
         var step = step(at: receivedAt, cause)
         switch step.check(command.authority, for: targets) {
@@ -95,11 +110,15 @@ package struct SiteMachine: Sendable {
             outcome.answer = .failure(.invalidCode)
             outcome.explanation = "The code is missing, unknown or not good now"
             if let duress { step.raiseDuress(by: duress, in: targets) }
-        case .trusted: step.carryOut(command, targets, by: command.by, rights: CommandRights(), &outcome)
+        case .trusted:
+            if isPossible { step.carryOut(command, targets, by: command.by, rights: CommandRights(), &outcome) }
         case .holder(let user, let isDuress):
             step.isDuress = isDuress
             let by = Attribution(userID: user.id.text, name: user.name, source: command.by.source)
-            step.carryOut(command, targets, by: by, rights: CommandRights(user: user), isDuress: isDuress, &outcome)
+            outcome.by = by
+            if isPossible {
+                step.carryOut(command, targets, by: by, rights: CommandRights(user: user), isDuress: isDuress, &outcome)
+            }
             if user.maximumUses != nil, case .success = outcome.answer { step.state.codeUses[user.id, default: 0] += 1 }
             if isDuress { step.raiseDuress(by: user, in: targets) }
         }
@@ -205,7 +224,8 @@ extension CommandRefusal {
         case .armFailed(let reasons): "\(by.words): \(reasons.summary)"
         case .notPermitted(let reasons): "\(by.words): \(reasons.map(\.message).joined(separator: "; "))"
         case .impossible(let message): message
-        case .invalidCode, .codeLocked, .unknownPartition, .partnerUnreachable: "The command was refused"
+        case .invalidCode, .codeLocked, .unknownPartition, .versionConflict, .partnerUnreachable:
+            "The command was refused"
         }
     }
 }

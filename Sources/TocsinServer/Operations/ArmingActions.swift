@@ -173,7 +173,7 @@ enum ArmingActions {
         let command = PanelCommand(
             ArmingCommand(action: action, target: target, authority: authority, by: Attribution(source: .api)),
             request: try call.request,
-            ifMatch: try await call.matchedVersion(of: try call.siteID),
+            ifMatch: call.matchedVersions,
             render: { ArmingView.reply($0, about: target) }
         )
         switch try await call.services.sites.command(command) {
@@ -199,6 +199,8 @@ extension APIError {
     init(_ refusal: CommandRefusal, at now: Instant) {
         switch refusal {
         case .unknownPartition: self = .missing(.partitionNotFound, field: "partition")
+        // Only who decided on the site knows its version: that is told by a result of its own.
+        case .versionConflict: self = .internalFailure
         case .invalidCode:
             self.init(
                 .invalidUserCode,

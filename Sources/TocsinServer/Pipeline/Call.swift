@@ -124,18 +124,12 @@ package struct Call: Sendable {
         }
     }
 
-    /// The version that `If-Match` demands of a site, for whoever decides on the site later; none if any will do.
+    /// The versions that `If-Match` allows, for whoever decides on the site later; none if any will do.
     ///
-    /// Of several that are named the present one is meant; a text that names none of ours matches no version.
-    func matchedVersion(of site: SiteID) async throws -> Int64? {
+    /// A text that names none of ours matches no version.
+    var matchedVersions: [Int64]? {
         guard let wanted = head.ifMatch, wanted != "*" else { return nil }
-        let versions = wanted.split(separator: ",").map { tag in
-            Int64(tag.trimmed.filter { $0 != "\"" }) ?? Self.impossibleVersion
-        }
-        if versions.count == 1 { return versions[0] }
-        let reach = try reach
-        let present = try await read { try $0.siteRecord(site, within: reach)?.version }
-        return versions.first { $0 == present } ?? Self.impossibleVersion
+        return wanted.split(separator: ",").map { Int64($0.trimmed.filter { $0 != "\"" }) ?? Self.impossibleVersion }
     }
 
     /// No site has it: versions count from 1.

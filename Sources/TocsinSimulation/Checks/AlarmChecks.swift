@@ -141,7 +141,9 @@ extension Check {
                 case .codeLocked(let until):
                     if until <= step.at { return "the lock is over and refuses" }
                     if isLocked, before != after { return "a code during the lock changed it" }
-                case .unknownPartition, .armFailed, .notPermitted, .impossible, .partnerUnreachable: continue
+                case .unknownPartition, .versionConflict, .armFailed, .notPermitted, .impossible,
+                    .partnerUnreachable:
+                    continue
                 }
             }
             return nil

@@ -193,6 +193,7 @@ extension CommandRefusal {
     fileprivate var code: String {
         switch self {
         case .unknownPartition: "unknown partition"
+        case .versionConflict: "version_conflict"
         case .invalidCode: "invalid_user_code"
         case .codeLocked: "user_code_locked"
         case .armFailed(let reasons): reasons.map(\.code).joined(separator: ", ")

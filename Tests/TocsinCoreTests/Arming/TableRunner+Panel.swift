@@ -12,7 +12,12 @@ extension CaseRunner {
         let input = step.input
         switch verb {
         case "arm", "disarm", "skip_exit", "quick_exit", "silence":
-            return told(machine.command(try command(verb, input), receivedAt: step.at), machine)
+            var input = input
+            let isStale = remove("stale", from: &input.words)
+            return told(
+                machine.command(try command(verb, input), isStale: isStale, receivedAt: step.at),
+                machine
+            )
         case "zone":
             try allow(["at", "id"], in: input)
             let signal = try signal(
@@ -131,6 +136,7 @@ extension CaseRunner {
     private func phrase(_ refusal: CommandRefusal) -> Table.Phrase {
         switch refusal {
         case .unknownPartition: Table.Phrase(line: 0, words: ["404"])
+        case .versionConflict: Table.Phrase(line: 0, words: ["412"])
         case .invalidCode: Table.Phrase(line: 0, words: ["403", "invalid_user_code"])
         case .codeLocked(let until):
             Table.Phrase(line: 0, words: ["429", "user_code_locked"], facts: [("until", until.tableText)])
