@@ -141,4 +141,27 @@ struct FindingTests {
         let house = try #require(machine.state.partitions[PartitionID(stored: "p_1")])
         #expect(house.phase == .disarmed && !house.incidents.isEmpty && house.swingers.isEmpty)
     }
+
+    @Test func `a key of a common area alone turns nothing`() throws {
+        let site = SimulatedSite(
+            "key",
+            "a key switch in the hall",
+            .simulated(
+                [.simulated(1, "House"), .simulated(2, "Hall", commonAreaOf: [1])],
+                zones: [
+                    .simulated(1, "Key", .keySwitch, in: [2]), .simulated(2, "Smoke", .h24Fire, in: [2]),
+                ]
+            ),
+            inputs: []
+        )
+        let last = try played(
+            [
+                arm(.away, .all, instant: true), .signal(SignalInput(zone: 2, .triggered)),
+                .signal(SignalInput(zone: 1, .open)),
+            ],
+            in: site
+        )
+        #expect(last.effects.isEmpty)
+        #expect(last.after.partitions[PartitionID(stored: "p_2")]?.inAlarm == true)
+    }
 }

@@ -59,7 +59,7 @@ extension Transition {
     // MARK: Entry and alarm (I1)
 
     func leavesEntryUnbidden(_ partition: Partition, _ before: PartitionState, _ after: PartitionState) -> String? {
-        guard let countdown = before.countdown, after.countdown == nil else { return nil }
+        guard let countdown = before.countdown, after.countdown?.startedAt != countdown.startedAt else { return nil }
         if disarms(partition) || followsDisarm(partition) { return nil }
         if countdown.deadline <= at || notes("arming.entry_expired").contains(partition.id) {
             let isAlarm = after.incidents.contains { $0.alarmClass == .intrusion && ($0.isSilent || $0.isAnnounced) }

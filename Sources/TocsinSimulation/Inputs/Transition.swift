@@ -183,7 +183,9 @@ extension Transition {
         case .command(let command):
             return command.action == .disarm && reply != nil && reaches(partition)
         case .signal:
-            return turnedKey?.belongs(to: partition) == true
+            // A key of a common area alone turns nothing: the area follows its partitions.
+            guard let key = turnedKey, key.belongs(to: partition) else { return false }
+            return owners(of: key).contains(where: \.policy.commonAreaOf.isEmpty)
         case .report(let report):
             guard report.state == .disarmed, case .report(.success(let answers)) = answer else { return false }
             return answers.contains { $0.partitionID == partition.id && $0.applied }
