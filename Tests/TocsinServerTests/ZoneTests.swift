@@ -148,6 +148,13 @@ import TocsinLedger
             let added = try await world.send(.post, "\(shop.path)/partitions", as: world.admin, partition)
             #expect(added.status == 409 && added.code == "site_armed", "\(added.text)")
 
+            let partitions = try await world.send(.get, "\(shop.path)/partitions", as: world.admin)["data"]?.array ?? []
+            let first = try #require(partitions.first { $0["number"]?.integer == 1 }?["partition_id"]?.string)
+            let path = "\(shop.path)/partitions/\(first)"
+            _ = try await world.command("disarm", shop, ["partition": 2])
+            let area = try await world.send(.patch, path, as: world.admin, ["common_area_of": [2]])
+            #expect(area.status == 409 && area.code == "site_armed", "disarmed as the other is: \(area.text)")
+
             _ = try await world.command("disarm", shop, ["partition": 1])
             #expect(
                 try await world.send(.post, "\(shop.path)/partitions", as: world.admin, partition).status == 201,

@@ -148,8 +148,8 @@ extension PanelStep {
         let delay = Duration.seconds(zone.entryDelaySeconds ?? partition.entryDelaySeconds)
         let deadline = signal.timestamp + delay
         if let end = session.to { return end <= deadline }
-        if self[partition].phase.isEntry {
-            joinEntry(zone, in: partition)
+        if let entering = entering(with: owners(of: zone)) {
+            joinEntry(zone, in: entering)
             return true
         }
         guard case .armed(let mode) = self[partition].phase, zone.type.isEntryDoor, deadline > now,

@@ -14,26 +14,39 @@ extension PanelStep {
         }
         if zone.type == .keySwitch { return turnKey(of: zone, in: owners) }
         guard zone.type.isBurglary else { return }
-        if owners.count == 1 { return opened(zone, in: first) }
         // Common: guards while all of its partitions are armed; the first of them keeps its incident (I18).
         let isGuarding = owners.allSatisfy { self[$0].phase.guardingMode.map(zone.isActive) ?? false }
-        if isGuarding, isBypassed(zone) { return }
-        if isGuarding, let entering = owners.first(where: { self[$0].phase.isEntry }) {
-            joinEntry(zone, in: entering)
-        } else if isGuarding {
-            opened(zone, in: first)
-        } else {
+        if owners.count > 1, !isGuarding {
             for owner in owners where self[owner].exit != nil && zone.type.isEntryDoor {
                 exitDoorOpened(zone, in: owner)
             }
+            return
         }
+        for owner in owners where isLeftOut(zone, in: owner) { return }
+        if isGuarding, let entering = entering(with: owners) {
+            openedDuringEntry(zone, of: entering, violating: first)
+        } else {
+            opened(zone, in: first)
+        }
+    }
+
+    /// In whose entry delay a zone of these partitions opens: one of their own, or one whose common area they are.
+    func entering(with owners: [Partition]) -> Partition? {
+        owners.first { self[$0].phase.isEntry }
+            ?? owners.flatMap { dependents(of: $0) }.first { self[$0].phase.isEntry }
+    }
+
+    /// The way in goes on; what is off it alarms as ever, in a common area too (T19, T20, I5).
+    private mutating func openedDuringEntry(_ zone: Zone, of entering: Partition, violating partition: Partition) {
+        if zone.type.isExitRoute || zone.entryOverride { return joinEntry(zone, in: entering) }
+        openedOffRoute(zone, duringEntryOf: entering, in: partition)
     }
 
     private mutating func opened(_ zone: Zone, in partition: Partition) {
         let current = self[partition]
-        if isLeftOut(zone, in: partition) { return }
         switch current.phase {
-        case .disarmed: return
+        // A zone that takes no part in the mode; the others follow the entry delay.
+        case .disarmed, .entry: return
         case .arming(let target, let from):
             if let from, zone.isActive(in: from), !isRelaxed(zone, in: partition) {
                 return openedBehindExit(zone, in: partition, from)
@@ -48,13 +61,8 @@ extension PanelStep {
             exitViolated(by: zone, in: partition, target)
         case .armed(let mode):
             guard zone.isActive(in: mode) else { return }
-            if followsCommonEntry(partition) { return }
             if zone.type.isEntryDoor { return enterThrough(zone, in: partition, mode) }
             violated(zone, in: partition)
-        case .entry(let mode):
-            guard zone.isActive(in: mode) else { return }
-            if zone.type.isExitRoute || zone.entryOverride { return joinEntry(zone, in: partition) }
-            openedOffRoute(zone, in: partition)
         }
     }
 
@@ -91,11 +99,6 @@ extension PanelStep {
             isWayBack: true
         )
         enterThrough(zone, in: partition, mode)
-    }
-
-    /// A zone of a common area is on the way in while any of its partitions is in its entry delay.
-    private func followsCommonEntry(_ partition: Partition) -> Bool {
-        !partition.policy.commonAreaOf.isEmpty && dependents(of: partition).contains { self[$0].phase.isEntry }
     }
 
     // MARK: The way in
@@ -151,15 +154,15 @@ extension PanelStep {
     }
 
     /// An instant zone while the entry delay runs (T20, I5).
-    private mutating func openedOffRoute(_ zone: Zone, in partition: Partition) {
-        guard site.site.complianceProfile.warnsOffRoute, var countdown = self[partition].countdown else {
+    private mutating func openedOffRoute(_ zone: Zone, duringEntryOf entering: Partition, in partition: Partition) {
+        guard site.site.complianceProfile.warnsOffRoute, var countdown = self[entering].countdown else {
             return violated(zone, in: partition)
         }
         if let warned = countdown.offRouteZone, warned != zone.id { return violated(zone, in: partition) }
         countdown.offRouteZone = zone.id
         countdown.deadline = min(countdown.deadline, now + Self.offRouteTime)
-        self[partition].countdown = countdown
-        note(partition, "entry.off_route", "\(zone.place) is off the way in: an alarm within 30 s unless disarmed")
+        self[entering].countdown = countdown
+        note(entering, "entry.off_route", "\(zone.place) is off the way in: an alarm within 30 s unless disarmed")
     }
 
     // MARK: Alarms

@@ -66,6 +66,13 @@ enum ConfigurationChecks {
         try refuse(changed, of: record)
     }
 
+    /// Refuses to change a partition so that zones would fall out of guard: what a common area belongs to, for example.
+    static func checkGuard(ofZonesIn changed: Partition, in record: SiteRecord) throws(APIError) {
+        var configuration = record.configuration
+        configuration.partitions = configuration.partitions.map { $0.id == changed.id ? changed : $0 }
+        try refuse(configuration, of: record)
+    }
+
     /// Refuses to change a zone that guards now so that it would guard no longer, as if it were deleted (T46).
     static func checkGuard(of zone: Fixture, in record: SiteRecord) throws(APIError) {
         guard let index = record.configuration.zones.firstIndex(where: { $0.id.text == zone.id }), let zone = Zone(zone)

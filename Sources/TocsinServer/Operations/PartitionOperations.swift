@@ -200,7 +200,7 @@ enum PartitionOperations {
         callers: .holding(.sitesWrite),
         body: .json(.object([.optional("name", .name)] + delays)),
         replies: [.ok("The partition as it is now.", schema)],
-        errors: [.siteNotFound, .partitionNotFound, .versionConflict],
+        errors: [.siteNotFound, .partitionNotFound, .siteArmed, .versionConflict],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
@@ -210,6 +210,7 @@ enum PartitionOperations {
                 partition.name = call.body.optionalString("name") ?? partition.name
                 try apply(call.body, to: &partition)
                 try ConfigurationChecks.check(partition, in: record)
+                try ConfigurationChecks.checkGuard(ofZonesIn: partition, in: record)
                 try transaction.update(partition)
                 let explanation = "The partition \(partition.name) was changed."
                 return change(.ok(json(partition)), "partition.change", partition, record, explanation)

@@ -30,15 +30,18 @@ extension Check {
             return step.reacts(to: zone) ? nil : "\(zone.place) opened and nothing follows"
         },
         Check("I5", "an instant zone during entry always yields an incident, or the EN warning") { step in
-            guard let zone = step.opened, let owner = step.soleOwner(of: zone), step.mustReact(to: zone),
-                step.before(owner).phase.isEntry, !zone.type.isExitRoute, !zone.entryOverride,
-                owner.policy.commonAreaOf.isEmpty, !step.waits(zone, in: owner)
+            guard let zone = step.opened, let owner = step.owners(of: zone).first, step.mustReact(to: zone),
+                let entering = step.entering(with: zone), !zone.type.isExitRoute, !zone.entryOverride,
+                !step.waits(zone, in: owner)
             else { return nil }
-            let after = step.after(owner)
-            if after.incidents.contains(where: { $0.alarmClass == .intrusion && $0.zones.contains(zone.id) }) {
+            if step.after(owner).incidents.contains(where: {
+                $0.alarmClass == .intrusion && $0.zones.contains(zone.id)
+            }) {
                 return nil
             }
-            let isWarned = after.countdown.map { $0.offRouteZone == zone.id && $0.deadline <= step.at + .seconds(30) }
+            let isWarned = step.after(entering).countdown.map {
+                $0.offRouteZone == zone.id && $0.deadline <= step.at + .seconds(30)
+            }
             let mayWarn = step.site.site.complianceProfile.warnsOffRoute
             return mayWarn && isWarned == true ? nil : "\(zone.place) opened during the entry delay without an alarm"
         },

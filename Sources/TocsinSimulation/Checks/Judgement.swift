@@ -154,9 +154,16 @@ extension Transition {
             }
             let isAwaited = after.guardUntil != nil || after.countdown != nil
             if !isPlatform, zone.type.isEntryDoor, isAwaited { return true }
-            let entering = dependents(of: owner).contains { self.before($0).phase.isEntry }
-            return entering || waits(zone, in: owner)
+            return waits(zone, in: owner)
         }
-        return isTold
+        if isTold { return true }
+        guard let entering = entering(with: zone), let countdown = after(entering).countdown else { return false }
+        return countdown.zones.contains(zone.id) || countdown.offRouteZone == zone.id
+    }
+
+    /// In whose entry delay the zone opens: one of its own partitions', or one's whose common area it is in.
+    func entering(with zone: Zone) -> Partition? {
+        let owners = owners(of: zone)
+        return (owners + owners.flatMap { dependents(of: $0) }).first { before($0).phase.isEntry }
     }
 }

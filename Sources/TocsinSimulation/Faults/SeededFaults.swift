@@ -158,6 +158,13 @@ extension SeededFault {
             else { return }
             step.undo(owner)
         },
+        SeededFault("T20", "a window of the common area that opens during an entry delay is not noticed", in: .shared) {
+            step in
+            guard let zone = step.opened, zone.type == .perimeter, let area = step.owners(of: zone).first,
+                step.dependents(of: area).contains(where: { step.before($0).countdown != nil })
+            else { return }
+            step.undo(area)
+        },
         SeededFault("T21", "a window that opens while armed is not noticed", in: .alarms) { step in
             guard let zone = step.opened, zone.type == .perimeter, let owner = step.owners(of: zone).first else {
                 return
