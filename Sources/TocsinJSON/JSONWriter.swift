@@ -40,6 +40,13 @@ package struct JSONWriter: Sendable {
         needsComma = false
     }
 
+    /// Starts a member whose name was prepared.
+    package mutating func name(_ name: JSONName) {
+        separate()
+        bytes.append(contentsOf: name.bytes)
+        needsComma = false
+    }
+
     package mutating func string(_ value: String) {
         separate()
         quoted(value)
@@ -128,5 +135,16 @@ package struct JSONWriter: Sendable {
             default: bytes.append(byte)
             }
         }
+    }
+}
+
+/// A member's name as it is written, quotes and colon included: prepared once for a name that is written often.
+package struct JSONName: Sendable {
+    fileprivate let bytes: [UInt8]
+
+    package init(_ name: String) {
+        var writer = JSONWriter(reserving: name.utf8.count + 3)
+        writer.name(name)
+        bytes = writer.bytes
     }
 }

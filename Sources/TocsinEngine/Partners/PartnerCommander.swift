@@ -1,5 +1,4 @@
 import TocsinCore
-import TocsinJSON
 
 /// Puts commands to partners that want to be asked (decisions §5).
 package protocol PartnerCommander: Sendable {
@@ -40,39 +39,13 @@ extension PartnerInquiry {
     init?(_ command: PendingCommand, at configuration: SiteConfiguration) {
         let site = configuration.site
         guard let partner = site.partnerID else { return nil }
-        var data: JSONObject = [
-            "command": .string(command.action.wireName),
-            "site_id": .string(site.id.text),
-        ]
-        data["external_site_id"] = site.externalID.map(JSON.string)
-        data["partition_ids"] = JSON(command.partitions.map(\.text))
         let numbers = configuration.partitions.filter { command.partitions.contains($0.id) }.map(\.number)
-        data["partitions"] = .array(numbers.map { JSON($0) })
-        if case .arm(let request) = command.action {
-            data["mode"] = .string(request.mode.wireName)
-            if !request.bypassZones.isEmpty { data["bypass_zones"] = .array(request.bypassZones.map { JSON($0) }) }
-            if request.force { data["force_arm"] = true }
-            if request.instant { data["instant_arm"] = true }
-            if request.noEntryDelay { data["no_entry_delay"] = true }
-        }
-        var by = JSONObject()
-        by["user_id"] = command.by.userID.map(JSON.string)
-        by["name"] = command.by.name.map(JSON.string)
-        by["method"] = .string(command.by.source.rawValue)
-        data["by"] = .object(by)
-        data["expires_at"] = .string(command.expiresAt.rfc3339Milliseconds)
-        let envelope: JSONObject = [
-            "id": .string(command.id.text),
-            "type": .string(EventType.armingCommand.rawValue),
-            "created_at": .string(command.receivedAt.rfc3339Seconds),
-            "data": .object(data),
-        ]
         self.init(
             id: command.id,
             siteID: site.id,
             partnerID: partner,
             dealerID: site.dealerID,
-            body: JSON.object(envelope).bytes
+            body: PartnerCommand(command, site: site, partitionNumbers: numbers).encoded()
         )
     }
 }

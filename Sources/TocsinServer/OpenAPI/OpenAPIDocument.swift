@@ -28,7 +28,7 @@ struct OpenAPIDocument {
             paths[operation.path] = .object(item)
         }
         var webhooks = JSONObject()
-        for type in EventType.allCases { webhooks[type.rawValue] = webhook(type) }
+        for entry in EventCatalog.all { webhooks[entry.type.rawValue] = webhook(entry) }
         let schemas = components.schemas.sorted { $0.key < $1.key }
         var named = JSONObject()
         for (name, schema) in schemas { named[name] = schema }
@@ -185,25 +185,33 @@ struct OpenAPIDocument {
 
     // MARK: Webhooks
 
-    private mutating func webhook(_ type: EventType) -> JSON {
-        let body: JSON = [
-            "required": true, "content": [Reply.jsonType: ["schema": components.document(type.bodySchema)]],
-        ]
-        let headers = [
-            "X-CHeKT-Signature", "X-CHeKT-Timestamp", "X-CHeKT-Event-Id", "X-CHeKT-Event-Type", "X-CHeKT-Delivery-Id",
-            "X-CHeKT-Sequence", "webhook-id", "webhook-timestamp", "webhook-signature",
-        ]
-        let parameters: [JSON] = headers.map { name in
-            ["name": .string(name), "in": "header", "required": true, "schema": ["type": "string"]]
+    private mutating func webhook(_ entry: EventCatalog.Entry) -> JSON {
+        let type = entry.type
+        let content: JSON = ["schema": components.document(entry.schema), "example": entry.example]
+        let parameters: [JSON] = DeliveryHeader.allCases.compactMap { header in
+            let isSent = header.isSent(with: type)
+            if isSent == false { return nil }
+            return [
+                "name": .string(header.rawValue), "in": "header", "required": .bool(isSent ?? false),
+                "description": .string(header.summary), "schema": ["type": "string"],
+            ]
         }
+        let scope = entry.scope.map { "Needs the scope `\($0.rawValue)`." } ?? "Needs no scope."
         return [
             "post": [
                 "operationId": .string("on_" + type.rawValue.replacing(".", with: "_")),
-                "summary": .string(type.summary),
+                "summary": .string(entry.title),
+                "description": .string("\(entry.summary) \(scope)"),
                 "parameters": .array(parameters),
-                "requestBody": body,
-                "responses": ["2XX": ["description": "Taken. Anything else is tried again later."]],
+                "requestBody": ["required": true, "content": [Reply.jsonType: content]],
+                "responses": ["2XX": ["description": .string(Self.taken(type))]],
             ]
         ]
+    }
+
+    private static func taken(_ type: EventType) -> String {
+        type.isLogged
+            ? "Taken. Anything else is tried again later."
+            : "Answered: accepted or rejected. Anything else counts as no answer."
     }
 }

@@ -21,8 +21,11 @@ enum EventTypeOperations {
                         .required("type", .oneOf(EventType.self)),
                         .required("scope", Schema.oneOf(Scope.self).nullable),
                         .required("subscribable", .boolean),
+                        .required("family", .oneOf(EventFamily.self)),
+                        .required("title", .string()),
                         .required("description", .string()),
                         .required("schema", Schema.any.described("JSON Schema 2020-12 of the body.")),
+                        .required("example", Schema.any.described("A body as it might come.")),
                     ]).named("EventType")
                 )
             )
@@ -32,14 +35,19 @@ enum EventTypeOperations {
 
     /// The reply, which depends on nothing but the program.
     private static let reply: [UInt8] = {
-        let types: [JSON] = EventType.allCases.map { type in
+        let types: [JSON] = EventCatalog.all.map { entry in
+            var alone = entry.schema
+            alone.name = nil
             var components = SchemaComponents()
             return [
-                "type": .string(type.rawValue),
-                "scope": JSON(type.requiredScope?.rawValue),
-                "subscribable": .bool(type.isSubscribable),
-                "description": .string(type.summary),
-                "schema": components.document(type.bodySchema),
+                "type": .string(entry.type.rawValue),
+                "scope": JSON(entry.scope?.rawValue),
+                "subscribable": .bool(entry.type.isSubscribable),
+                "family": .string(entry.family.rawValue),
+                "title": .string(entry.title),
+                "description": .string(entry.summary),
+                "schema": components.document(alone),
+                "example": entry.example,
             ]
         }
         return JSON.object(["data": .array(types), "next_cursor": nil]).bytes

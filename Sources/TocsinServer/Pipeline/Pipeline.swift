@@ -331,6 +331,7 @@ extension Schema {
     fileprivate func value(fromQuery text: String) -> JSON {
         switch kind {
         case .integer: Int64(text).map(JSON.integer) ?? .string(text)
+        case .number: Double(text) == nil ? .string(text) : .decimal(text)
         case .boolean: text == "true" ? true : text == "false" ? false : .string(text)
         case .any, .string, .array, .object, .map, .anyOf: .string(text)
         }

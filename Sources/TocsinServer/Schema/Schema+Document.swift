@@ -40,6 +40,11 @@ package struct SchemaComponents {
             var object: JSONObject = ["type": "integer", "minimum": .integer(range.lowerBound)]
             if range.upperBound < Int64.max { object["maximum"] = .integer(range.upperBound) }
             return object
+        case .number(let range):
+            return [
+                "type": "number", "minimum": .decimal(range.lowerBound.description),
+                "maximum": .decimal(range.upperBound.description),
+            ]
         case .string(let rule): return text(rule)
         case .array(let element, let count):
             var object: JSONObject = ["type": "array", "items": document(element)]

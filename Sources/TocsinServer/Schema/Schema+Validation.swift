@@ -41,6 +41,7 @@ private struct Validation {
         case .boolean:
             if value.bool == nil { wrongKind("a boolean", value) }
         case .integer(let range): checkInteger(value, range)
+        case .number(let range): checkNumber(value, range)
         case .string(let rule):
             guard let text = value.string else { return wrongKind("a string", value) }
             checkText(text, rule)
@@ -64,6 +65,18 @@ private struct Validation {
             guard range.contains(number) else { return fail("must be \(words(range)), not \(number)") }
         case .decimal: fail("must be a whole number, \(words(range))")
         case .null, .bool, .string, .array, .object: wrongKind("a whole number", value)
+        }
+    }
+
+    private mutating func checkNumber(_ value: JSON, _ range: ClosedRange<Double>) {
+        let number: Double?
+        switch value {
+        case .integer(let whole): number = Double(whole)
+        case .decimal(let text): number = Double(text)
+        case .null, .bool, .string, .array, .object: return wrongKind("a number", value)
+        }
+        guard let number, range.contains(number) else {
+            return fail("must be from \(range.lowerBound) to \(range.upperBound), not \(value.text)")
         }
     }
 
@@ -156,11 +169,12 @@ extension Schema {
     /// Whether the form is one for values of this kind, whatever else it asks of them.
     fileprivate func isOfKind(_ value: JSON) -> Bool {
         switch (kind, value) {
-        case (.any, _), (.boolean, .bool), (.integer, .integer), (.integer, .decimal), (.string, .string),
+        case (.any, _), (.boolean, .bool), (.integer, .integer), (.integer, .decimal), (.number, .integer),
+            (.number, .decimal), (.string, .string),
             (.array, .array), (.object, .object), (.map, .object):
             true
         case (.anyOf(let schemas), _): schemas.contains { $0.isOfKind(value) }
-        case (.boolean, _), (.integer, _), (.string, _), (.array, _), (.object, _), (.map, _): false
+        case (.boolean, _), (.integer, _), (.number, _), (.string, _), (.array, _), (.object, _), (.map, _): false
         }
     }
 }

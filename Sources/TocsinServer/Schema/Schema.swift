@@ -9,6 +9,8 @@ package struct Schema: Sendable {
         case any
         case boolean
         case integer(ClosedRange<Int64>)
+        /// A number that may have a fraction.
+        case number(ClosedRange<Double>)
         case string(TextRule)
         case array(of: Schema, count: ClosedRange<Int>)
         case object([Property])
@@ -67,6 +69,8 @@ extension Schema {
     package static let boolean = Schema(.boolean)
 
     package static func integer(_ range: ClosedRange<Int64>) -> Schema { Schema(.integer(range)) }
+
+    package static func number(_ range: ClosedRange<Double>) -> Schema { Schema(.number(range)) }
 
     /// A count or a version: not negative.
     package static let count = Schema.integer(0...Int64.max)
