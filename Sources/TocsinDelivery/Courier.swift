@@ -77,12 +77,12 @@ final class Courier: Sendable {
         let now = clock.now
         let timestamp = String(now.secondsSinceEpoch)
         let headers = [
-            ("X-CHeKT-Timestamp", timestamp),
-            ("X-CHeKT-Event-Id", inquiry.id.text),
-            ("X-CHeKT-Event-Type", EventType.armingCommand.rawValue),
-            ("X-CHeKT-Dealer-Id", inquiry.dealerID.text),
-            ("webhook-id", inquiry.id.text),
-            ("webhook-timestamp", timestamp),
+            DeliveryHeader.timestamp.with(timestamp),
+            DeliveryHeader.eventID.with(inquiry.id.text),
+            DeliveryHeader.eventType.with(EventType.armingCommand.rawValue),
+            DeliveryHeader.dealerID.with(inquiry.dealerID.text),
+            DeliveryHeader.webhookID.with(inquiry.id.text),
+            DeliveryHeader.webhookTimestamp.with(timestamp),
         ]
         let signatures = signer.sign(id: inquiry.id.text, timestamp: timestamp, body: inquiry.body, at: now)
         switch request(headers, signatures, inquiry.body) {
@@ -105,7 +105,9 @@ final class Courier: Sendable {
                 WebhookFailure(.invalidRequest, "No signing secret of the endpoint is live; rotate it.")
             )
         }
-        let signed = [("X-CHeKT-Signature", signatures.chekt), ("webhook-signature", signatures.standard)]
+        let signed = [
+            DeliveryHeader.signature.with(signatures.chekt), DeliveryHeader.webhookSignature.with(signatures.standard),
+        ]
         return .success(
             WebhookRequest(url: url, headers: headers + signed + ownHeaders, body: ByteBuffer(bytes: body))
         )
@@ -114,16 +116,19 @@ final class Courier: Sendable {
     private func plainHeaders(_ event: LoggedEvent, _ timestamp: String) -> [(String, String)] {
         var headers: [(String, String)] = []
         headers.reserveCapacity(10 + ownHeaders.count)
-        headers.append(("X-CHeKT-Timestamp", timestamp))
-        headers.append(("X-CHeKT-Event-Id", event.id.text))
-        headers.append(("X-CHeKT-Event-Type", event.type.rawValue))
-        headers.append(("X-CHeKT-Delivery-Id", DeliveryID(of: event.id, to: endpointID).text))
-        headers.append(("X-CHeKT-Sequence", String(event.sequence)))
-        if tellsDealer { headers.append(("X-CHeKT-Dealer-Id", event.dealerID.text)) }
-        headers.append(("webhook-id", event.id.text))
-        headers.append(("webhook-timestamp", timestamp))
+        headers.append(DeliveryHeader.timestamp.with(timestamp))
+        headers.append(DeliveryHeader.eventID.with(event.id.text))
+        headers.append(DeliveryHeader.eventType.with(event.type.rawValue))
+        headers.append(DeliveryHeader.deliveryID.with(DeliveryID(of: event.id, to: endpointID).text))
+        headers.append(DeliveryHeader.sequence.with(String(event.sequence)))
+        if tellsDealer { headers.append(DeliveryHeader.dealerID.with(event.dealerID.text)) }
+        headers.append(DeliveryHeader.webhookID.with(event.id.text))
+        headers.append(DeliveryHeader.webhookTimestamp.with(timestamp))
         return headers
     }
+
+    private static let redactedSignatures = [DeliveryHeader.signature, .webhookSignature]
+        .map { "\($0.rawValue): <redacted>\n" }.joined()
 
     /// What the attempts log shows: signatures and the values of the endpoint's own headers are secrets.
     private func shownHeaders(_ headers: [(String, String)], isSigned: Bool) -> String {
@@ -135,7 +140,7 @@ final class Courier: Sendable {
             text += value
             text += "\n"
         }
-        if isSigned { text += "X-CHeKT-Signature: <redacted>\nwebhook-signature: <redacted>\n" }
+        if isSigned { text += Self.redactedSignatures }
         for (name, _) in ownHeaders { text += "\(name): <redacted>\n" }
         return text
     }
@@ -174,4 +179,8 @@ extension Duration {
         let (seconds, attoseconds) = components
         return Int(seconds) * 1_000_000 + Int(attoseconds / 1_000_000_000_000)
     }
+}
+
+extension DeliveryHeader {
+    fileprivate func with(_ value: String) -> (String, String) { (rawValue, value) }
 }

@@ -139,7 +139,7 @@ private enum EventValidator {
         let process = Process()
         process.executableURL = interpreter
         process.arguments = [
-            tests.appending(path: "python/validate_events.py").path, input.path,
+            tests.appending(path: "python/event_schemas.py").path, input.path,
             tests.appending(path: "TocsinCoreTests/Tables/catalogue-payloads.json").path,
         ]
         process.standardInput = FileHandle.nullDevice

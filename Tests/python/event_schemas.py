@@ -1,6 +1,6 @@
 """Holds events to their published schemas, with a validator that is not Tocsin's.
 
-usage: validate_events.py PUBLISHED PAYLOADS
+usage: event_schemas.py PUBLISHED PAYLOADS
 
 PUBLISHED is JSON: {"document": /openapi.json, "types": the data of /v1/event-types, "bodies": [{"type", "body"}]}; the bodies are
 our own encodings. PAYLOADS is the catalogue document's examples. Every body must fit the schema of its type in both places,
