@@ -45,12 +45,26 @@ package struct DeletionGuard {
         return obstacles
     }
 
-    package func obstacles(to site: SiteRecord) throws -> [DeletionObstacle] {
+    /// What stands against deleting a site with everything that belongs to it.
+    ///
+    /// A silent alarm must not show: to whoever may not see alarms, an endpoint that takes them tells nothing, because a
+    /// hidden event may wait there, or hold up others. What waits is delivered after the deletion all the same, since the
+    /// log and its cursors do not belong to the site.
+    ///
+    /// - Parameters:
+    ///   - site: As it is now.
+    ///   - showsAlarms: Whether whoever deletes may see alarms (design, arming: people).
+    /// - Returns: Everything that stands against it.
+    /// - Throws: `LedgerError`.
+    package func obstacles(to site: SiteRecord, showsAlarms: Bool = true) throws -> [DeletionObstacle] {
         let (dealer, partner) = (site.configuration.site.dealerID, site.configuration.site.partnerID)
         let owners =
             try apps(of: dealer).map { EndpointOwner.app($0.id, of: dealer) }
             + (partner.map { [EndpointOwner.partner($0)] } ?? [])
-        let waiting = try owners.flatMap(reader.endpoints).filter { try awaits($0, from: site.configuration.site) }
+        let waiting = try owners.flatMap(reader.endpoints).filter { endpoint in
+            guard showsAlarms || !endpoint.takesAlarms else { return false }
+            return try awaits(endpoint, from: site.configuration.site)
+        }
         return Self.obstacles(to: site.configuration.partitions, in: site)
             + waiting.map { .undelivered($0.id, url: $0.url) }
     }
@@ -133,6 +147,11 @@ package struct DeletionGuard {
         }
         return true
     }
+}
+
+extension Endpoint {
+    /// Whether silent alarms go there too.
+    fileprivate var takesAlarms: Bool { events.contains { $0.requiredScope == .eventsRead } }
 }
 
 extension Subscription {

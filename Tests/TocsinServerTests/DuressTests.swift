@@ -2,6 +2,7 @@ import HTTPTypes
 import Testing
 import TocsinCore
 import TocsinJSON
+import TocsinLedger
 
 @testable import TocsinServer
 
@@ -102,6 +103,40 @@ import TocsinJSON
         #expect(normal.alarms == 0)
         #expect(duress.alarms == 1)
         #expect(normal.seen.map(Self.masked) == duress.seen.map(Self.masked))
+    }
+
+    /// Who may delete sites, but not see alarms, must not learn from a refusal that there was one.
+    @Test(arguments: [Shop.code, Shop.duressCode])
+    func `a silent alarm that is not delivered yet stands against a deletion only for who may know of it`(
+        code: String
+    ) async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, deleter) = try await world.app(of: shop.dealer, [.sitesWrite, .armingWrite])
+            let (watcher, _) = try await world.app(of: shop.dealer, [.eventsRead, .sitesRead])
+            let endpoint: JSON = ["url": "https://example.com/alarms", "events": ["alarm.created"]]
+            let made = try await world.send(.post, "/v1/apps/\(watcher)/endpoints", as: world.admin, endpoint)
+            #expect(made.status == 201, "\(made.text)")
+            #expect(try await world.command("disarm", shop, code: code, as: deleter).status == 200)
+
+            if code == Shop.duressCode {
+                let refused = try await world.send(.delete, shop.path, as: world.admin)
+                #expect(refused.code == "undelivered_events", "\(refused.text)")
+            }
+            let gone = try await world.send(.delete, shop.path, as: deleter)
+            #expect(gone.status == 204, "\(gone.text)")
+            // The endpoint's cursor stands before the event, which is still there to be delivered.
+            let cursors = try await world.ledger.read { [id = EndpointID(stored: try made.string("endpoint_id"))] in
+                try $0.cursors(of: id)
+            }
+            let log = try await world.send(.get, "/v1/events?dealer_id=\(shop.dealer)&after=0", as: world.admin)
+            let alarms = (log["data"]?.array ?? []).filter { $0["type"] == "alarm.created" }
+            #expect(alarms.count == (code == Shop.duressCode ? 1 : 0))
+            for alarm in alarms {
+                let sequence = try #require(alarm["sequence"]?.integer)
+                #expect(cursors.allSatisfy { $0.sequence < sequence })
+            }
+        }
     }
 
     @Test func `during a lock-out a duress code gets the same reply, and raises the alarm`() async throws {

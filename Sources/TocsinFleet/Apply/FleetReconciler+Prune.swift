@@ -40,7 +40,7 @@ extension FleetReconciler {
 
     private mutating func delete(_ site: Site) throws {
         let record = try reader.siteRecord(site.id, within: .platform)
-        let obstacles = try record.map(DeletionGuard(reader).obstacles) ?? []
+        let obstacles = try record.map { try DeletionGuard(reader).obstacles(to: $0) } ?? []
         guard allows(obstacles, "site", site.name) else { return }
         note(.delete, "site", site.name)
         try writer?.deleteSite(site.id)

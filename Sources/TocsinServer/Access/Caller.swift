@@ -46,6 +46,15 @@ package enum Caller: Sendable {
         }
     }
 
+    /// Whether the caller has the scope; admins and partners have every one (decisions §2).
+    package func holds(_ scope: Scope) -> Bool {
+        switch self {
+        case .anonymous: false
+        case .platformAdmin, .dealerAdmin, .partner: true
+        case .app(let app): app.scopes.contains(scope)
+        }
+    }
+
     package var isAdmin: Bool {
         switch self {
         case .platformAdmin, .dealerAdmin: true

@@ -187,7 +187,11 @@ enum SiteOperations {
             return try await call.commit { transaction in
                 let record = try found(transaction.siteRecord(id, within: reach))
                 try call.checkVersion(record.shownVersion)
-                if !call.isForced { try APIError.refuse(DeletionGuard(transaction).obstacles(to: record)) }
+                if !call.isForced {
+                    let showsAlarms = call.caller.holds(.eventsRead)
+                    let obstacles = try DeletionGuard(transaction).obstacles(to: record, showsAlarms: showsAlarms)
+                    try APIError.refuse(obstacles)
+                }
                 try transaction.deleteSite(id)
                 let site = record.configuration.site
                 return change(.noContent, "site.delete", site, "The site \(site.name) was deleted.")
