@@ -2,6 +2,7 @@ import HTTPTypes
 import Testing
 import TocsinCore
 import TocsinJSON
+import TocsinLedger
 
 @testable import TocsinServer
 
@@ -53,13 +54,29 @@ import TocsinJSON
         try await ServerWorld.run { world in
             let partner = try await world.partner("Cloud", model: "platform_triggered")
             let shop = try await world.shop(partner: partner.id)
-            let body: JSON = [
-                "device_id": "dev_unknown", "kind": "open", "timestamp": .string(world.clock.now.rfc3339Seconds),
-            ]
-            let answer = try await world.send(.post, "\(shop.path)/signals", as: partner.token, body)
+            let elsewhere = try await world.shop("Other")
+            for (id, site) in [("dev_hall", shop.site), ("dev_elsewhere", elsewhere.site)] {
+                let device = Fixture(
+                    id: id,
+                    siteID: SiteID(stored: site),
+                    kind: .device,
+                    number: nil,
+                    name: "Hall camera",
+                    settings: ["type": "camera"]
+                )
+                try await world.ledger.write { try $0.insert(device) }
+            }
+            let now = world.clock.now.rfc3339Seconds
+            let body = ["dev_hall", "dev_elsewhere", "dev_unknown"].map { device -> JSON in
+                ["device_id": .string(device), "kind": "open", "timestamp": .string(now)]
+            }
+            let answer = try await world.send(.post, "\(shop.path)/signals", as: partner.token, .array(body))
             #expect(answer.status == 202)
-            #expect(outcomes(answer) == ["accepted"])
-            #expect(answer["data"]?.array?.first?["reason"] == "no_zone")
+            #expect(outcomes(answer) == ["accepted", "rejected", "rejected"])
+            let reasons = answer["data"]?.array?.map { $0["reason"]?.string }
+            #expect(reasons == ["no_zone", "unknown_device", "unknown_device"])
+            let audit = try await world.send(.get, "/v1/audit?limit=200", as: world.admin)
+            #expect(audit.text.contains("\"outcome\":\"rejected\",\"reason\":\"unknown_device\""))
         }
     }
 

@@ -152,7 +152,7 @@ package struct SignalAnswer: Hashable, Sendable {
 
     package var signalID: String?
     package var outcome: Outcome
-    /// Why, where it was not simply taken, for example `late` or `unknown_zone`.
+    /// Why, where it was not simply taken, for example `late`, `unknown_zone` or `unknown_device`.
     package var reason: String?
 
     package init(signalID: String?, outcome: Outcome, reason: String? = nil) {

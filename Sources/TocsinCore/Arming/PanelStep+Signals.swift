@@ -23,7 +23,10 @@ extension PanelStep {
             switch signal.origin {
             case .zone, .number:
                 return SignalAnswer(signalID: signal.signalID, outcome: .rejected, reason: "unknown_zone")
-            case .device:
+            case .device(let id):
+                guard site.devices.contains(id) else {
+                    return SignalAnswer(signalID: signal.signalID, outcome: .rejected, reason: "unknown_device")
+                }
                 // Seen, but it guards nothing.
                 return SignalAnswer(signalID: signal.signalID, outcome: .accepted, reason: "no_zone")
             }

@@ -157,6 +157,8 @@ package struct SiteConfiguration: Hashable, Sendable {
     package var partitions: [Partition]
     /// In the order of their numbers.
     package var zones: [Zone]
+    /// Known by their ids, with zones or without.
+    package var devices: Set<DeviceID>
     /// Who holds a code; loaded for platform-triggered sites only, because nobody else checks one.
     package var users: [SiteUser]
     /// By the keyed hash of their code, so that a check is one probe however many users there are.
@@ -170,6 +172,7 @@ package struct SiteConfiguration: Hashable, Sendable {
         site: Site,
         partitions: [Partition],
         zones: [Zone] = [],
+        devices: Set<DeviceID> = [],
         users: [SiteUser] = [],
         schedules: [Schedule] = [],
         holidays: Set<CivilDate> = []
@@ -177,6 +180,7 @@ package struct SiteConfiguration: Hashable, Sendable {
         self.site = site
         self.partitions = partitions.sorted { $0.number < $1.number }
         self.zones = zones.sorted { $0.number < $1.number }
+        self.devices = devices
         self.users = users
         var holders: [String: CodeHolder] = [:]
         for (index, user) in users.enumerated() {

@@ -145,6 +145,7 @@ struct SiteLoader {
     private let site: PreparedStatement
     private let partitions: PreparedStatement
     private let zones: PreparedStatement
+    private let devices: PreparedStatement
     private let users: PreparedStatement
     private let schedules: PreparedStatement
     private let holidays: PreparedStatement
@@ -159,6 +160,7 @@ struct SiteLoader {
             database,
             "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'zone' AND number IS NOT NULL"
         )
+        devices = try PreparedStatement(database, "SELECT id FROM fixture WHERE site_id = ? AND kind = 'device'")
         users = try PreparedStatement(
             database,
             "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'user'"
@@ -197,12 +199,18 @@ struct SiteLoader {
             if let zone = Zone(try Fixture(row)) { guarding.append(zone) }
             return true
         }
-        var configuration = SiteConfiguration(site: found, partitions: parts, zones: guarding)
+        var known: Set<DeviceID> = []
+        try devices.forEach(id) { row in
+            known.insert(row.id(0))
+            return true
+        }
+        var configuration = SiteConfiguration(site: found, partitions: parts, zones: guarding, devices: known)
         if withPeople, found.armingModel == .platformTriggered {
             configuration = SiteConfiguration(
                 site: found,
                 partitions: parts,
                 zones: guarding,
+                devices: known,
                 users: try people(of: id),
                 schedules: try rules(of: id)
             )

@@ -112,7 +112,7 @@ struct ArmingTableTests {
         ("zone five Door", "\"five\" is not a number"),
         ("partition 1 House exit=60 entry=30", "delays are written exit="),
         ("partition 1 House exit_errors=ignore", "there is no setting \"exit_errors\""),
-        ("relay 1 Siren", "only a site, a partition, a zone or a user"),
+        ("relay 1 Siren", "only a site, a partition, a zone, a device or a user"),
     ])
     func `a mistake in the site of a table is told with its line`(line: String, message: String) throws {
         let table = try Table(name: "bad", text: "\n\(line)\n== a case\n10:00:00 tick → nothing")

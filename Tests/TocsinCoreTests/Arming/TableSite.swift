@@ -13,6 +13,7 @@ struct TableSite {
     private var site = Site.sample()
     private var partitions: [Partition] = []
     private var zones: [Zone] = []
+    private var devices: Set<DeviceID> = []
     private var users: [SiteUser] = []
 
     init(_ table: Table, _ example: Table.Case?) throws {
@@ -22,11 +23,19 @@ struct TableSite {
             case "site": try read(site: line, in: table)
             case "partition": partitions.append(try Partition(line, in: table))
             case "zone": zones.append(try Zone(line, in: table))
+            case "device": devices.insert(DeviceID(stored: line.words[1]))
             case "user": users.append(try SiteUser(line, in: table))
-            default: throw table.mistake(line.line, "only a site, a partition, a zone or a user can be configured")
+            default:
+                throw table.mistake(line.line, "only a site, a partition, a zone, a device or a user can be configured")
             }
         }
-        configuration = SiteConfiguration(site: site, partitions: partitions, zones: zones, users: users)
+        configuration = SiteConfiguration(
+            site: site,
+            partitions: partitions,
+            zones: zones,
+            devices: devices,
+            users: users
+        )
     }
 
     private mutating func read(site line: Table.Phrase, in table: Table) throws {
