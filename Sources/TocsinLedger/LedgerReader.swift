@@ -75,6 +75,13 @@ package protocol SiteReader {
     /// needs and which may be thousands (see ``Ledger/load(_:)``).
     func siteRecord(_ id: SiteID, within reach: Reach) throws -> SiteRecord?
     func fixtures(of site: SiteID, kind: FixtureKind, within reach: Reach) throws -> [Fixture]
+    /// A page of them: zones by number, all others by name; none of a site that is out of reach.
+    func fixtures(
+        of site: SiteID,
+        kind: FixtureKind,
+        within reach: Reach,
+        page: PageRequest
+    ) throws -> Page<Fixture>
     func fixture(_ id: String, kind: FixtureKind, within reach: Reach) throws -> Fixture?
     func fixtureCount(of site: SiteID, kind: FixtureKind) throws -> Int
     /// Who holds the code with this keyed hash, as a normal code or one for duress.

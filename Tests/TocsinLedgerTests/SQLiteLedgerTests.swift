@@ -175,6 +175,9 @@ import TocsinTestSupport
             _ = try transaction.audit(within: .dealer(world.dealer.id), filter: .init(), page: .init())
             _ = try transaction.history(of: world.site.id, within: .platform, page: .init(after: "1"))
             _ = try transaction.codeHolder("hash", at: world.site.id)
+            for kind in FixtureKind.allCases {
+                _ = try transaction.fixtures(of: world.site.id, kind: kind, within: .platform, page: .init(after: "5"))
+            }
             _ = try transaction.fixtureCount(of: world.site.id, kind: .user)
             try transaction.update(world.site)
             for reach in reaches {
@@ -195,6 +198,9 @@ import TocsinTestSupport
             let isBounded = plan.sql.contains("ORDER BY id LIMIT") || plan.sql.hasPrefix("SELECT id FROM dealer")
             let scans = plan.steps.filter { $0.hasPrefix("SCAN") && !isBounded }
             #expect(scans.isEmpty, "\(plan)")
+        }
+        for plan in plans where plan.sql.contains("FROM fixture") {
+            #expect(!plan.steps.contains { $0.contains("TEMP B-TREE") }, "\(plan)")
         }
         let deadlines = try await ledger.queryPlans { _ = try $0.pendingDeadlines(after: nil, limit: 10) }
         #expect(deadlines.flatMap(\.steps).allSatisfy { $0.contains("site_due") && !$0.contains("TEMP B-TREE") })

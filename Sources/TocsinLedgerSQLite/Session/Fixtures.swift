@@ -13,6 +13,25 @@ extension SQLiteReading {
         )
     }
 
+    func fixtures(
+        of site: SiteID,
+        kind: FixtureKind,
+        within reach: Reach,
+        page request: PageRequest
+    ) throws -> Page<Fixture> {
+        guard try self.site(site, within: reach) != nil else { return Page(items: [], next: nil) }
+        // Each order is that of an index, so that a page costs no more than its rows.
+        let order = kind == .zone ? "number" : "name"
+        let start: any Bindable = kind == .zone ? request.after.flatMap { Int($0) } ?? 0 : request.after ?? ""
+        let limit = request.boundedLimit
+        let found = try database.all(
+            "\(Fixture.select) WHERE site_id = ? AND kind = ? AND \(order) > ? ORDER BY \(order) LIMIT ?",
+            [site, kind.rawValue, start, limit + 1],
+            read: Fixture.init
+        )
+        return Page(found, limit: limit) { $0.number.map(String.init) ?? $0.name }
+    }
+
     func fixtureCount(of site: SiteID, kind: FixtureKind) throws -> Int {
         Int(
             try database.number(

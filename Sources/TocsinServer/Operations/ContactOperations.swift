@@ -40,7 +40,7 @@ enum ContactOperations {
         replies: [.ok("A page of contacts.", .page(of: schema))],
         errors: [.siteNotFound, .invalidCursor],
         handle: { call in
-            let found = try await parts.page(call).page
+            let found = try await SiteParts.page(call, of: .contact)
             return .page(found.items.map(json), next: found.next)
         }
     )

@@ -21,13 +21,12 @@ struct SiteParts: Sendable {
         return (found, record)
     }
 
-    /// A page of the site's things, by name, with the site.
-    func page(_ call: Call) async throws -> (page: Page<Fixture>, record: SiteRecord) {
+    /// A page of the site's things, in the order of the ledger.
+    static func page(_ call: Call, of kind: FixtureKind) async throws -> Page<Fixture> {
         let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
         return try await call.read { reader in
-            let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
-            let found = try FixtureOperations.page(page, of: reader.fixtures(of: id, kind: kind, within: reach))
-            return (found, record)
+            guard try reader.site(id, within: reach) != nil else { throw APIError.missing(.siteNotFound) }
+            return try reader.fixtures(of: id, kind: kind, within: reach, page: page)
         }
     }
 

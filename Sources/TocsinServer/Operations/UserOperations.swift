@@ -74,7 +74,7 @@ enum UserOperations {
         replies: [.ok("A page of users.", .page(of: schema))],
         errors: [.siteNotFound, .invalidCursor],
         handle: { call in
-            let found = try await parts.page(call).page
+            let found = try await SiteParts.page(call, of: .user)
             return .page(found.items.map { json($0, for: call.caller) }, next: found.next)
         }
     )

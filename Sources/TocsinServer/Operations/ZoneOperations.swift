@@ -89,11 +89,7 @@ enum ZoneOperations {
         replies: [.ok("A page of zones.", .page(of: schema))],
         errors: [.siteNotFound, .invalidCursor],
         handle: { call in
-            let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
-            let found = try await call.read { reader in
-                _ = try SiteOperations.found(reader.siteRecord(id, within: reach))
-                return try FixtureOperations.page(page, of: reader.fixtures(of: id, kind: .zone, within: reach))
-            }
+            let found = try await SiteParts.page(call, of: .zone)
             return .page(found.items.map(json), next: found.next)
         }
     )

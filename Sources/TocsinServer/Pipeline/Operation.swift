@@ -155,9 +155,12 @@ extension Operation {
         return ErrorCode.allCases.filter(codes.contains)
     }
 
+    /// Room for the longest name, with four bytes for each of its characters, in base64.
+    private static let cursorLength = 3000
+
     /// The page of a list (decisions §1).
     package static let pageParameters: [Parameter] = [
         .optional("limit", Schema.integer(1...200).described("How many at most; 50 if left out.")),
-        .optional("cursor", Schema.string(1...1000).described("`next_cursor` of the page before.")),
+        .optional("cursor", Schema.string(1...cursorLength).described("`next_cursor` of the page before.")),
     ]
 }

@@ -123,11 +123,26 @@ extension LedgerConformance {
                 try reader.fixtures(of: world.site.id, kind: .user, within: .platform),
                 [others[1], others[2]]
             )
+            for (kind, all) in [(FixtureKind.zone, [others[3], door]), (.user, [others[1], others[2]])] {
+                let first = try reader.fixtures(of: world.site.id, kind: kind, within: .platform, page: .init(limit: 1))
+                try expectEqual(first.items, [all[0]])
+                try expectEqual(first.next, kind == .zone ? "2" : "Ann")
+                let next = PageRequest(limit: 1, after: first.next)
+                let second = try reader.fixtures(of: world.site.id, kind: kind, within: .platform, page: next)
+                try expectEqual(second.items, [all[1]])
+                try expectEqual(second.next, nil)
+            }
+            let foreign = Reach.dealer(DealerID(stored: "dlr_other"))
+            try expectEqual(
+                try reader.fixtures(of: world.site.id, kind: .zone, within: foreign, page: .init()).items,
+                []
+            )
             try expectEqual(try reader.fixture("zone_1", kind: .zone, within: .platform), door)
             try expectEqual(try reader.fixture("zone_1", kind: .device, within: .platform), nil)
         }
         let record = try require(try await ledger.load([world.site.id])[world.site.id])
         try expectEqual(record.configuration.zones.map(\.name), ["Hall", "Kitchen Door"])
+        try expectEqual(record.configuration.devices, [DeviceID(stored: "dev_1")])
         try await ledger.write { try $0.deleteFixture("zone_1", of: world.site.id) }
         try expectEqual(
             try await ledger.load([world.site.id])[world.site.id]?.configuration.zones.map(\.name),
