@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinJSON
 
 /// What a person types at a keypad: 4 to 8 digits, kept as a keyed hash only (design, arming: people).
 package enum UserCode {
@@ -16,6 +17,37 @@ package enum UserCode {
         let steps = Set(zip(digits, digits.dropFirst()).map { ($1 - $0 + 10) % 10 })
         return !(steps.count == 1 && [0, 1, 9].contains(steps.first))
     }
+
+    /// What is kept of a user's code: its hash, and its length for profiles that ask for longer ones.
+    package struct Members: Sendable {
+        package var hash: String
+        package var digits: String
+
+        package static let normal = Members(hash: "code_hash", digits: "code_digits")
+        package static let duress = Members(hash: "duress_code_hash", digits: "duress_code_digits")
+        package static let all = [normal, duress]
+    }
+
+    /// The names of users with a code that is too short for the profile, or that was saved before lengths were kept.
+    package static func holders(among users: [Fixture], tooShortFor profile: ComplianceProfile) -> [String] {
+        users.filter { user in
+            Members.all.contains { members in
+                guard user.settings[members.hash] != nil else { return false }
+                return (user.settings.integer(members.digits) ?? 0) < profile.codeDigits.lowerBound
+            }
+        }.map(\.name)
+    }
+
+    /// Says whose codes are too short, and what to do.
+    package static func tooShort(_ names: [String], for profile: ComplianceProfile) -> String {
+        let shown = names.prefix(namesShown).joined(separator: ", ")
+        let more = names.count > namesShown ? " and \(names.count - namesShown) more" : ""
+        return "a code of \(shown)\(more) has fewer than \(profile.codeDigits.lowerBound) digits, or its length is not "
+            + "known any more. Give them new codes first"
+    }
+
+    /// More names than this make no message clearer.
+    private static let namesShown = 10
 
     /// The hash that the ledger keeps, tied to the site.
     package static func hash(_ code: String, site: SiteID, vault: Vault) -> String {

@@ -155,7 +155,9 @@ struct PlatformSiteTests {
         #expect(
             await Self.problems(world, Self.shop("    compliance_profile: en_g3")) == [
                 "line 2: sites[0].compliance_profile: swinger_limit of zone 5 is not allowed by the profile en_g3, "
-                    + "clause swinger shutdown: exactly 3, not 2"
+                    + "clause swinger shutdown: exactly 3, not 2",
+                "line 2: sites[0].compliance_profile: a code of Ann has fewer than 6 digits, or its length is not "
+                    + "known any more. Give them new codes first",
             ]
         )
     }
@@ -175,15 +177,15 @@ struct PlatformSiteTests {
         #expect(
             problems == [
                 "line 5: sites[0].partitions[1].custom_modes: has \"away\", which is no name for a mode of one's own",
+                "line 5: sites[0].partitions[0].common_area_of: \(Partition.commonAreaObstacle(schedule: "Morning"))",
                 "line 6: sites[0].schedules[0].arm: partition 1 has no mode “awya”: use away, stay or night, "
                     + "or add it to its custom_modes",
                 "line 6: sites[0].schedules[1].partition: the site has no partition 4: add it under partitions",
             ]
         )
         #expect(
-            await Self.problems(world, Self.shop("    partitions: [{number: 2, common_area_of: [3]}]")) == [
-                "line 5: sites[0].partitions[0].common_area_of: has 3, which is a common area itself"
-            ]
+            await Self.problems(world, Self.shop("    partitions: [{number: 2, common_area_of: [3]}]")).first
+                == "line 5: sites[0].partitions[0].common_area_of: has 3, which is a common area itself"
         )
     }
 
@@ -196,6 +198,68 @@ struct PlatformSiteTests {
         let problems = await Self.problems(world, Self.shop("    users: [{name: Bob, \(codes)}]"))
         #expect(problems.count == 1 && problems.first?.hasSuffix(UserCode.refusal()) == true)
         try await world.apply(Self.shop("    users: [{name: Bob, code: \"4712\"}]"))
+    }
+
+    @Test func `people swap their codes in one file`() async throws {
+        let world = try World()
+        try await world.apply(table("shop.yaml"))
+        let added = "    users: [{name: Ann, code: \"4711\", duress_code: \"8090\"}, {name: Bob, code: \"5500\"}]"
+        try await world.apply(Self.shop(added))
+        let swapped = "    users: [{name: Ann, code: \"5500\", duress_code: \"9200\"}, {name: Bob, code: \"8090\"}]"
+        let outcome = try await world.apply(Self.shop(swapped))
+        #expect(
+            outcome.changes.map(\.description) == [
+                "~ user Shop / user Ann: code, duress_code", "~ user Shop / user Bob: code",
+            ]
+        )
+        let found = try await Self.loaded(world).configuration
+        func holder(_ code: String) -> String? {
+            let hash = UserCode.hash(code, site: found.site.id, vault: world.vault)
+            return found.codeHolders[hash].map { found.users[$0.user].name + ($0.isDuress ? " duress" : "") }
+        }
+        #expect(holder("5500") == "Ann" && holder("9200") == "Ann duress" && holder("8090") == "Bob")
+        #expect(holder("4711") == nil)
+        #expect(try await world.apply(Self.shop(swapped)).changes.isEmpty)
+    }
+
+    @Test func `a profile that asks for longer codes names who has a shorter one`() async throws {
+        let world = try World()
+        try await world.apply("dealers: [{name: Acme Security}]\n" + Self.shop("    partitions: [{number: 1}]"))
+        try await world.apply(Self.shop("    users: [{name: Ann, code: \"4711\"}, {name: Bob, code: \"258046\"}]"))
+        #expect(
+            await Self.problems(world, Self.shop("    compliance_profile: en_g3")) == [
+                "line 2: sites[0].compliance_profile: a code of Ann has fewer than 6 digits, or its length is not "
+                    + "known any more. Give them new codes first"
+            ]
+        )
+        try await world.apply(
+            Self.shop("    compliance_profile: en_g3\n    users: [{name: Ann, code: \"471108\"}]")
+        )
+        #expect(try await Self.loaded(world).configuration.site.complianceProfile == .enG3)
+    }
+
+    @Test func `a common area has no schedule, the file's or one that is there`() async throws {
+        let world = try World()
+        let start =
+            "    partitions: [{number: 1}, {number: 2}]\n    schedules: [{partition: 2, disarm: true, at: \"07:00\"}]"
+        try await world.apply("dealers: [{name: Acme Security}]\n" + Self.shop(start))
+        let area = "    partitions: [{number: 2, common_area_of: [1]}]\n"
+        let obstacle = "is 2, a common area, which arms and disarms with partition 1: name one of those instead"
+        #expect(
+            await Self.problems(world, Self.shop(area)) == [
+                "line 5: sites[0].partitions[0].common_area_of: "
+                    + Partition.commonAreaObstacle(
+                        schedule: "partition 2: disarm at 07:00 on mon tue wed thu fri sat sun"
+                    )
+            ]
+        )
+        #expect(
+            await Self.problems(world, Self.shop(area + "    schedules: [{partition: 2, disarm: true, at: \"07:00\"}]"))
+                == [
+                    "line 6: sites[0].schedules[0].partition: \(obstacle)"
+                ]
+        )
+        try await world.apply(Self.shop(area + "    schedules: []"), FleetOptions(prunes: true))
     }
 
     @Test func `pruning a partition leaves a common area with the others`() async throws {

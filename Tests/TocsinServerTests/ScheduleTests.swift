@@ -76,7 +76,7 @@ import TocsinLedger
             (["partition": 2], "partition"), (["warning_minutes": 121], "warning_minutes"),
             (["exceptions": [["date": "2026-06-01"]]], "exceptions[0].closed"),
             (["exceptions": [["date": "2026-06-01", "closed": true, "at": "07:00"]]], "exceptions[0].closed"),
-            (["latest": "late"], "latest"),
+            (["latest": "late"], "latest"), (["on": "2026-06-01", "days": ["mon"]], "days"),
         ] as [(JSONObject, String)]
     )
     func `a rule that cannot be is refused by its field`(changes: JSONObject, field: String) async throws {
@@ -87,6 +87,33 @@ import TocsinLedger
             let answer = try await world.send(.post, shop.schedules, as: world.admin, .object(body))
             #expect(answer.status == 422 && answer.code == "validation_failed", "\(answer.text)")
             #expect(answer.field == field, "\(answer.text)")
+        }
+    }
+
+    @Test func `a common area has no schedule, whichever comes first`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await Self.shop(world)
+            let partitions = "/v1/sites/\(shop.site)/partitions"
+            let lobby: JSON = ["number": 2, "name": "Lobby"]
+            let path =
+                "\(partitions)/\(try await world.send(.post, partitions, as: world.admin, lobby).string("partition_id"))"
+            let rule: JSON = ["partition": 2, "arm": "away", "at": "18:00"]
+            let made = try await world.send(.post, shop.schedules, as: world.admin, rule)
+            #expect(made.status == 201, "\(made.text)")
+            let refused = try await world.send(.patch, path, as: world.admin, ["common_area_of": [1]])
+            #expect(refused.status == 422 && refused.field == "common_area_of", "\(refused.text)")
+            #expect(refused.text.contains("partition 2: arm away at 18:00"), "\(refused.text)")
+
+            let moved = "\(shop.schedules)/\(try made.string("schedule_id"))"
+            #expect(try await world.send(.patch, moved, as: world.admin, ["partition": 1]).status == 200)
+            #expect(try await world.send(.patch, path, as: world.admin, ["common_area_of": [1]]).status == 200)
+            for answer in [
+                try await world.send(.post, shop.schedules, as: world.admin, rule),
+                try await world.send(.patch, moved, as: world.admin, ["partition": 2]),
+            ] {
+                #expect(answer.status == 422 && answer.field == "partition", "\(answer.text)")
+                #expect(answer.text.contains("name one of those instead"), "\(answer.text)")
+            }
         }
     }
 

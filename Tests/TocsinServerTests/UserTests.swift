@@ -101,6 +101,74 @@ import TocsinLedger
         }
     }
 
+    @Test func `a site does not take a profile that asks for longer codes than its people have`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await Self.shop(world)
+            let site = SiteID(stored: shop.site)
+            let users: [JSON] = [
+                ["name": "Ann", "code": "471108"], ["name": "Bob", "code": "258046", "duress_code": "8090"],
+                ["name": "Eva"], ["name": "Old", "code": "802571"],
+            ]
+            var paths: [String: String] = [:]
+            for user in users {
+                let made = try await world.send(.post, shop.users, as: world.admin, user)
+                #expect(made.status == 201, "\(made.text)")
+                paths[try made.string("name")] = "\(shop.users)/\(try made.string("user_id"))"
+                #expect(!made.text.contains("digits"))
+            }
+            // As it was kept before lengths were.
+            try await world.ledger.write { transaction in
+                let stored = try transaction.fixtures(of: site, kind: .user, within: .platform)
+                guard var old = stored.first(where: { $0.name == "Old" }) else { return }
+                old.settings["code_digits"] = nil
+                try transaction.update(old)
+            }
+            func switched() async throws -> ServerWorld.Answer {
+                let body: JSON = ["compliance_profile": "en_g3"]
+                return try await world.send(.patch, "/v1/sites/\(shop.site)", as: world.admin, body)
+            }
+            let refused = try await switched()
+            #expect(refused.status == 422 && refused.field == "compliance_profile", "\(refused.text)")
+            #expect(refused.text.contains("a code of Bob, Old has fewer than 6 digits"), "\(refused.text)")
+            let bob = try await world.send(.patch, try #require(paths["Bob"]), as: world.admin, ["duress_code": nil])
+            #expect(bob.status == 200, "\(bob.text)")
+            #expect(try await switched().status == 422)
+            let old = try await world.send(.patch, try #require(paths["Old"]), as: world.admin, ["code": "802571"])
+            #expect(old.status == 200, "\(old.text)")
+            #expect(try await switched().status == 200)
+        }
+    }
+
+    @Test func `ten thousand users are listed page by page, by name`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await Self.shop(world)
+            let site = SiteID(stored: shop.site)
+            try await world.ledger.write { transaction in
+                for number in 0..<SiteParts.maximumPerSite {
+                    let name = "User \(10_000 + (number * 7919) % 10_000)"
+                    let user = Fixture(
+                        id: "usr_\(number)",
+                        siteID: site,
+                        kind: .user,
+                        number: nil,
+                        name: name,
+                        settings: [:]
+                    )
+                    try transaction.insert(user)
+                }
+            }
+            var names: [String] = []
+            var cursor: String?
+            repeat {
+                let after = cursor.map { "&cursor=\($0)" } ?? ""
+                let page = try await world.send(.get, "\(shop.users)?limit=200\(after)", as: world.admin)
+                names += page["data"]?.array?.compactMap { $0["name"]?.string } ?? []
+                cursor = page["next_cursor"]?.string
+            } while cursor != nil && names.count < 20_000
+            #expect(names == (0..<10_000).map { "User \(10_000 + $0)" })
+        }
+    }
+
     @Test func `a profile may ask for longer codes`() async throws {
         try await ServerWorld.run { world in
             let shop = try await Self.shop(world)

@@ -41,6 +41,13 @@ package final class TimeZones: Sendable {
         return rules
     }
 
+    /// Whether a site may have the name: a place, or UTC, that schedules can run by.
+    ///
+    /// The database also holds abbreviations, which no rule of daylight saving stands behind.
+    package func isName(ofZone name: String) -> Bool {
+        (name == "UTC" || name.contains("/")) && rules(for: name) != nil
+    }
+
     /// The rules of the zone of a site that exists; its name was checked when it was saved, so that UTC stands in only for
     /// a zone that the system's database has lost since.
     package func rulesOrUTC(for name: String) -> TimeZoneRules { rules(for: name) ?? .utc }

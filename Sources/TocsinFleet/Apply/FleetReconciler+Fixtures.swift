@@ -17,11 +17,16 @@ extension FleetReconciler {
         var devices: [String: String]?
         warnOfAuthority(wanted, of: site)
         try checkOtherZones(wanted, of: site)
+        try checkOtherCodes(wanted, of: site)
+        try checkOtherSchedules(wanted, of: site, partitions)
         let numbers = Set(partitions.map(\.number))
         for kind in Self.order {
             guard let listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
-            if kind == .user { checkCodes(listed, against: stored, of: site) }
+            if kind == .user {
+                checkCodes(listed, against: stored, of: site)
+                try releaseCodes(listed, stored, of: site)
+            }
             let applier = FixtureApplier(stored: stored)
             for (fixture, holder) in applier.nameClashes(with: listed) {
                 problems.add(
@@ -48,8 +53,8 @@ extension FleetReconciler {
                     settings["device_id"] = .string(id)
                 }
                 checkMode(fixture, partitions)
-                settings["code_hash"] = hash(fixture.code, of: site)
-                settings["duress_code_hash"] = hash(fixture.duressCode, of: site)
+                keep(fixture.code, as: .normal, in: &settings, of: site)
+                keep(fixture.duressCode, as: .duress, in: &settings, of: site)
                 let applied = try applier.apply(fixture, settings: settings, of: site, with: &self)
                 checkProfile(applied, at: fixture.place, of: site)
                 result[kind, default: []].append((fixture.number, fixture.name, applied.id))
@@ -58,16 +63,44 @@ extension FleetReconciler {
         return result
     }
 
-    private func hash(_ code: Marked<String>?, of site: Site) -> JSON? {
-        code.map { .string(UserCode.hash($0.value, site: site.id, vault: context.vault)) }
+    private func keep(
+        _ code: Marked<String>?,
+        as members: UserCode.Members,
+        in settings: inout JSONObject,
+        of site: Site
+    ) {
+        guard let code = code?.value else { return }
+        settings[members.hash] = .string(UserCode.hash(code, site: site.id, vault: context.vault))
+        settings[members.digits] = JSON(code.utf8.count)
+    }
+
+    /// Takes codes away from their holders that the file gives to others, so that two people can swap theirs.
+    private func releaseCodes(_ listed: [FleetFixture], _ stored: [Fixture], of site: Site) throws {
+        guard let writer else { return }
+        var takers: [String: String] = [:]
+        for user in listed {
+            for code in [user.code, user.duressCode].compactMap(\.self) {
+                takers[UserCode.hash(code.value, site: site.id, vault: context.vault)] = user.name
+            }
+        }
+        for var user in stored {
+            let lost = UserCode.Members.all.filter { members in
+                guard let taker = user.settings[members.hash]?.string.flatMap({ takers[$0] }) else { return false }
+                return taker != user.name
+            }
+            if lost.isEmpty { continue }
+            for members in lost { user.settings[members.hash] = nil }
+            try writer.update(user)
+        }
     }
 
     /// A rule arms in a mode that its partition has.
     private mutating func checkMode(_ rule: FleetFixture, _ partitions: [Partition]) {
-        guard rule.kind == .schedule, let name = rule.settings["arm"]?.string,
-            let partition = partitions.first(where: { $0.number == rule.partitions?.value.first }),
-            !partition.offers(ArmingMode(wireName: name))
+        guard rule.kind == .schedule,
+            let partition = partitions.first(where: { $0.number == rule.partitions?.value.first })
         else { return }
+        if let obstacle = partition.scheduleObstacle { problems.add(rule.place.member("partition"), obstacle) }
+        guard let name = rule.settings["arm"]?.string, !partition.offers(ArmingMode(wireName: name)) else { return }
         problems.add(
             rule.place.member("arm"),
             "partition \(partition.number) has no mode “\(name)”: use away, stay or night, or add it to its custom_modes"
@@ -91,6 +124,42 @@ extension FleetReconciler {
                 let message = "\(violation.field) of zone \(zone.number) \(violation.message)"
                 problems.add(wanted.place.member("compliance_profile"), message)
             }
+        }
+    }
+
+    /// A profile that asks for longer codes holds for those too that the file does not give anew.
+    private mutating func checkOtherCodes(_ wanted: FleetSite, of site: Site) throws {
+        guard freshSite != site.id,
+            site.complianceProfile.codeDigits.lowerBound > formerProfile.codeDigits.lowerBound
+        else { return }
+        let listed = Dictionary((wanted.fixtures[.user] ?? []).map { ($0.name, $0) }) { first, _ in first }
+        let kept = try reader.fixtures(of: site.id, kind: .user, within: .platform).map { user in
+            var user = user
+            if listed[user.name]?.code != nil { user.settings[UserCode.Members.normal.hash] = nil }
+            if listed[user.name]?.duressCode != nil { user.settings[UserCode.Members.duress.hash] = nil }
+            return user
+        }
+        let names = UserCode.holders(among: kept, tooShortFor: site.complianceProfile)
+        guard !names.isEmpty else { return }
+        problems.add(
+            wanted.place.member("compliance_profile"),
+            UserCode.tooShort(names, for: site.complianceProfile)
+        )
+    }
+
+    /// A partition that the file makes a common area has no schedules (I18), those that the file does not name included.
+    private mutating func checkOtherSchedules(_ wanted: FleetSite, of site: Site, _ partitions: [Partition]) throws {
+        let isPruned = context.options.prunes && wanted.fixtures[.schedule] != nil
+        let areas = (wanted.partitions ?? []).filter { $0.policy["common_area_of"] != nil }
+        guard freshSite != site.id, !isPruned, !areas.isEmpty else { return }
+        let listed = Set((wanted.fixtures[.schedule] ?? []).map(\.name))
+        let rules = try reader.fixtures(of: site.id, kind: .schedule, within: .platform)
+            .filter { !listed.contains($0.name) }
+        for area in areas {
+            guard partitions.contains(where: { $0.number == area.number && $0.scheduleObstacle != nil }),
+                let rule = rules.first(where: { $0.settings.integer("partition") == area.number })
+            else { continue }
+            problems.add(area.place.member("common_area_of"), Partition.commonAreaObstacle(schedule: rule.name))
         }
     }
 
@@ -222,7 +291,12 @@ private struct FixtureApplier {
             + names.filter { fixture.settings[$0] != existing.settings[$0] }
         guard !changed.isEmpty else { return existing }
         // Names what a person wrote, not what is kept of it.
-        let members = changed.map { $0.replacing("_hash", with: "").replacing("device_id", with: "device") }
+        var members: [String] = []
+        for name in changed {
+            let written = ["_hash", "_digits"].reduce(name) { $0.replacing($1, with: "") }
+                .replacing("device_id", with: "device")
+            if !members.contains(written) { members.append(written) }
+        }
         try reconciler.writer?.update(fixture)
         try reconciler.notePart(.update, noun, title, id: existing.id, of: site, members: members)
         return fixture

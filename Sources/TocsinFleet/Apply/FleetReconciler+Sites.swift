@@ -18,6 +18,7 @@ extension FleetReconciler {
         freshSite = nil
         if let existing = try match(wanted, dealer: dealer, partner: partner?.id) {
             guard fits(existing, wanted, dealer: dealer, partner: partner?.id) else { return }
+            formerProfile = existing.complianceProfile
             site = try update(existing, to: wanted)
             before = try reader.siteRecord(existing.id, within: .platform)
             partitions = before?.configuration.partitions ?? []

@@ -80,6 +80,8 @@ struct FleetReconciler {
     var outcome: FleetOutcome
     /// The site that is being made: its parts need no word of their own in the audit log.
     var freshSite: SiteID?
+    /// The profile that the site had before the file.
+    var formerProfile = ComplianceProfile.none
 
     init(reader: any LedgerReader, writer: (any LedgerTransaction)?, context: FleetContext, names: FleetNames) {
         self.reader = reader

@@ -157,9 +157,7 @@ package enum Timezones {
     private static let known = TimeZones()
 
     package static func isKnown(_ name: String) -> Bool {
-        // The database also holds abbreviations, which no rule of daylight saving stands behind.
-        guard name == "UTC" || name.contains("/") else { return false }
-        return known.rules(for: name) != nil
+        known.isName(ofZone: name)
     }
 }
 

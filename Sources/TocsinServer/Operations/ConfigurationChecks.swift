@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -12,6 +13,26 @@ enum ConfigurationChecks {
             throw .invalid(problem.field, place + problem.message)
         }
         try refuse(record.configuration.site.complianceProfile.violations(in: partition))
+    }
+
+    /// Refuses a common area that a schedule names, because it never arms by itself (I18).
+    static func checkSchedules(of partition: Partition, _ reader: any LedgerReader) throws {
+        guard !partition.policy.commonAreaOf.isEmpty else { return }
+        let rules = try reader.fixtures(of: partition.siteID, kind: .schedule, within: .platform)
+        guard let rule = rules.first(where: { $0.settings.integer("partition") == partition.number }) else { return }
+        throw APIError.invalid("common_area_of", Partition.commonAreaObstacle(schedule: rule.name))
+    }
+
+    /// Refuses a profile that asks for longer codes than the site's people have.
+    static func checkCodes(_ profile: ComplianceProfile, of site: Site, _ reader: any LedgerReader) throws {
+        guard profile.codeDigits.lowerBound > site.complianceProfile.codeDigits.lowerBound else { return }
+        let users = try reader.fixtures(of: site.id, kind: .user, within: .platform)
+        let names = UserCode.holders(among: users, tooShortFor: profile)
+        guard !names.isEmpty else { return }
+        throw APIError.invalid(
+            "compliance_profile",
+            "cannot be \(profile.rawValue): \(UserCode.tooShort(names, for: profile))"
+        )
     }
 
     /// Checks the partitions that a site is made with; errors name them by their place in the body.

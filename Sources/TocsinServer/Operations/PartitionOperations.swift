@@ -167,6 +167,7 @@ enum PartitionOperations {
                 let profile = record.configuration.site.complianceProfile
                 let partition = try draft(call.body, of: id, under: profile, call)
                 try ConfigurationChecks.check(partition, in: record)
+                try ConfigurationChecks.checkSchedules(of: partition, transaction)
                 try ConfigurationChecks.checkGuard(ofZonesBeside: partition, in: record)
                 try transaction.insert(partition, since: call.receivedAt)
                 let explanation = "The partition \(partition.name) was added."
@@ -211,6 +212,7 @@ enum PartitionOperations {
                 try apply(call.body, to: &partition)
                 try ConfigurationChecks.check(partition, in: record)
                 try ConfigurationChecks.checkGuard(ofZonesIn: partition, in: record)
+                try ConfigurationChecks.checkSchedules(of: partition, transaction)
                 try transaction.update(partition)
                 let explanation = "The partition \(partition.name) was changed."
                 return change(.ok(json(partition)), "partition.change", partition, record, explanation)

@@ -86,8 +86,7 @@ enum ScheduleOperations {
             let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
             return try await call.read { reader in
                 let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
-                let rules = try reader.fixtures(of: id, kind: .schedule, within: reach)
-                let found = try FixtureOperations.page(page, of: rules)
+                let found = try reader.fixtures(of: id, kind: .schedule, within: reach, page: page)
                 let context = try RunContext(call, record, reader)
                 return .page(found.items.map { json($0, context) }, next: found.next)
             }
@@ -182,6 +181,9 @@ enum ScheduleOperations {
     /// Takes over what the body names; a rule without a name is called after what it does.
     private static func apply(_ body: Fields, to rule: inout Fixture, _ record: SiteRecord) throws {
         try SiteParts.refuseIfPartners(record.configuration.site, "a schedule")
+        if let problem = Schedule.contradiction(in: body.object) {
+            throw APIError.invalid(problem.field, problem.message)
+        }
         let wasDerived = rule.name.isEmpty || rule.name == Schedule.derivedName(of: rule.settings)
         rule.settings = Schedule.merge(body.object, into: rule.settings)
         do throws(ScheduleProblem) {
@@ -193,6 +195,7 @@ enum ScheduleOperations {
         guard let partition = record.configuration.partitions.first(where: { $0.number == number }) else {
             throw APIError.invalid("partition", "is not the number of a partition of the site")
         }
+        if let obstacle = partition.scheduleObstacle { throw APIError.invalid("partition", obstacle) }
         if let mode = rule.settings["arm"]?.string, !partition.offers(ArmingMode(wireName: mode)) {
             throw APIError.invalid("arm", "must be away, stay, night or one of the partition's \"custom_modes\"")
         }

@@ -1,4 +1,3 @@
-import Foundation
 import HTTPTypes
 import TocsinCore
 import TocsinEngine
@@ -147,7 +146,7 @@ enum SiteOperations {
         errors: [.siteNotFound, .alreadyExists, .versionConflict],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
-            let timezone = try call.body.optionalString("timezone").map { try checked(timezone: $0) }
+            let timezone = try call.body.optionalString("timezone").map { try checked(timezone: $0, call) }
             return try await call.commit { transaction in
                 let before = try found(transaction.siteRecord(id, within: reach))
                 try call.checkVersion(before.shownVersion)
@@ -161,6 +160,7 @@ enum SiteOperations {
                     profile != site.complianceProfile
                 {
                     try ConfigurationChecks.check(profile, on: before.configuration)
+                    try ConfigurationChecks.checkCodes(profile, of: site, transaction)
                     site.complianceProfile = profile
                 }
                 try transaction.update(site)
@@ -207,7 +207,7 @@ enum SiteOperations {
     }
 
     private static func create(_ call: Call) async throws -> Reply {
-        let timezone = try checked(timezone: try call.body.string("timezone"))
+        let timezone = try checked(timezone: try call.body.string("timezone"), call)
         let id: SiteID = call.newID()
         let profile: ComplianceProfile = call.body.optionalValue("compliance_profile") ?? .none
         let partitions = try newPartitions(call, of: id, under: profile)
@@ -295,9 +295,8 @@ enum SiteOperations {
         return (dealer, partner)
     }
 
-    private static func checked(timezone: String) throws -> String {
-        let hasForm = timezone == "UTC" || timezone.contains("/") && timezone.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-        guard hasForm, TimeZone(identifier: timezone) != nil else {
+    private static func checked(timezone: String, _ call: Call) throws -> String {
+        guard call.services.timeZones.isName(ofZone: timezone) else {
             throw APIError.invalid("timezone", "must be an IANA time zone name such as \"America/Chicago\"")
         }
         return timezone

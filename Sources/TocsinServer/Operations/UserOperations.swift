@@ -221,14 +221,15 @@ enum UserOperations {
         _ site: Site,
         _ reader: any LedgerReader
     ) throws {
-        let members = [("code", "code_hash", false), ("duress_code", "duress_code_hash", true)]
+        let members = [("code", UserCode.Members.normal, false), ("duress_code", .duress, true)]
             .filter { call.body.has($0.0) }
         // What the user had and gives back with this request is free again.
-        let free = Set(members.compactMap { user.settings[$0.1]?.string })
+        let free = Set(members.compactMap { user.settings[$0.1.hash]?.string })
         let digits = site.complianceProfile.codeDigits
         var wanted: [String: Bool] = [:]
-        for (name, hashName, isDuress) in members {
-            user.settings[hashName] = nil
+        for (name, kept, isDuress) in members {
+            user.settings[kept.hash] = nil
+            user.settings[kept.digits] = nil
             guard let text = call.body.optionalString(name) else { continue }
             try SiteParts.refuseIfPartners(site, "a user's code")
             let code = WantedCode(text, isDuress: isDuress, at: site.id, digits: digits, vault: call.services.vault)
@@ -239,7 +240,8 @@ enum UserOperations {
             }
             guard isAcceptable else { throw unacceptable(name, digits) }
             wanted[code.hash] = isDuress
-            user.settings[hashName] = .string(code.hash)
+            user.settings[kept.hash] = .string(code.hash)
+            user.settings[kept.digits] = JSON(text.utf8.count)
         }
     }
 
