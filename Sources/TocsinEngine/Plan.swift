@@ -100,6 +100,14 @@ package struct Plan {
         _ = take(Array(effects[start...]))
     }
 
+    /// Adds an event that concerns no partition in particular.
+    @discardableResult
+    mutating func tell(_ body: EventBody) -> EventID {
+        let id = tools.randomness.id(EventNoun.self, at: decision.at)
+        decision.events.append(EventDraft(id: id, siteID: decision.siteID, partitionID: nil, body: body))
+        return id
+    }
+
     mutating func reachDeadlines(by now: Instant) {
         takeOwn(machine.deadlinesReached(by: now))
     }

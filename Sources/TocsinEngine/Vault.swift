@@ -10,6 +10,7 @@ package struct Vault: Sendable {
     private let sealing: SymmetricKey
     private let hashing: SymmetricKey
     private let checking: SymmetricKey
+    private let linking: SymmetricKey
 
     /// Takes the key's 32 bytes; the caller has checked their number.
     package init(key: [UInt8]) {
@@ -20,6 +21,7 @@ package struct Vault: Sendable {
         sealing = derived("tocsin sealing 1")
         hashing = derived("tocsin hashing 1")
         checking = derived("tocsin checking 1")
+        linking = derived("tocsin linking 1")
     }
 
     /// Encrypts and authenticates; `context` must be given again to open (it ties a sealed value to its place).
@@ -49,6 +51,16 @@ package struct Vault: Sendable {
         hmac.update(data: [0])
         hmac.update(data: Array(bytes))
         return Array(hmac.finalize())
+    }
+
+    /// Signs what whoever holds the signature may fetch.
+    package func linkSignature(of text: String) -> [UInt8] {
+        Array(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: linking))
+    }
+
+    /// Whether ``linkSignature(of:)`` made it; the time that this takes tells nothing of how much of it is right.
+    package func isLinkSignature(_ signature: [UInt8], of text: String) -> Bool {
+        HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: Data(text.utf8), using: linking)
     }
 
     /// What the ledger keeps to notice a wrong key before anything is sealed with it.

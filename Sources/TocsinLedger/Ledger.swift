@@ -111,6 +111,10 @@ package struct Decision: Sendable {
     package var idempotency: [IdempotencyRecord]
     /// What the site's people are told; the commit finds out who they are.
     package var notices: [IssuedNotice]
+    /// Snapshots whose files are on the disk already.
+    package var snapshots: [SnapshotDraft]
+    /// Stored snapshots that get an alarm.
+    package var snapshotLinks: [SnapshotLink]
 
     package init(
         siteID: SiteID,
@@ -126,7 +130,9 @@ package struct Decision: Sendable {
         marks: [ScorecardMark] = [],
         reportIDs: [String] = [],
         idempotency: [IdempotencyRecord] = [],
-        notices: [IssuedNotice] = []
+        notices: [IssuedNotice] = [],
+        snapshots: [SnapshotDraft] = [],
+        snapshotLinks: [SnapshotLink] = []
     ) {
         self.siteID = siteID
         self.dealerID = dealerID
@@ -142,6 +148,8 @@ package struct Decision: Sendable {
         self.reportIDs = reportIDs
         self.idempotency = idempotency
         self.notices = notices
+        self.snapshots = snapshots
+        self.snapshotLinks = snapshotLinks
     }
 
     /// How long a partner's report id is remembered (decisions §4).

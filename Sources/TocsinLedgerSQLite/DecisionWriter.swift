@@ -90,6 +90,7 @@ struct DecisionWriter {
         }
         try insertAudit(of: decision, after: history)
         try insertRest(of: decision)
+        try insertSnapshots(of: decision, newAlarms, incidentAlarms)
         if !logged.isEmpty || !newAlarms.isEmpty { self.counters[decision.dealerID] = counters }
         let version = decision.newState == nil ? decision.baseVersion : decision.baseVersion + 1
         return .committed(events: logged, version: version)
@@ -191,6 +192,30 @@ struct DecisionWriter {
             numbers[incident] = try query.first(decision.siteID, incident.value) { AlarmNumber($0.integer(0)) }
         }
         return numbers
+    }
+
+    /// Their alarms are those of the decision's events, so that their numbers are known.
+    private func insertSnapshots(
+        of decision: Decision,
+        _ newAlarms: [AlarmNumber],
+        _ incidentAlarms: [IncidentID: AlarmNumber]
+    ) throws {
+        if decision.snapshots.isEmpty, decision.snapshotLinks.isEmpty { return }
+        func number(_ alarm: AlarmReference) -> AlarmNumber? {
+            switch alarm {
+            case .existing(let number): number
+            case .new(let index): newAlarms.indices.contains(index) ? newAlarms[index] : nil
+            case .incident(let id): incidentAlarms[id]
+            }
+        }
+        for draft in decision.snapshots { try draft.store(alarm: draft.alarm.flatMap(number), database) }
+        for link in decision.snapshotLinks {
+            guard let alarm = number(link.alarm) else { continue }
+            try database.run(
+                "UPDATE snapshot SET alarm = ? WHERE id = ? AND site_id = ? AND alarm IS NULL",
+                [alarm.value, link.snapshotID, decision.siteID]
+            )
+        }
     }
 
     private func insertRest(of decision: Decision) throws {

@@ -32,6 +32,7 @@ package struct ServerApplication: Service {
         sites: any SiteControl,
         deliveries: any DeliveryControl,
         fleet: (any FleetControl)? = nil,
+        snapshotFiles: SnapshotFiles,
         broadcaster: EventBroadcaster = EventBroadcaster(),
         metricsPage: (@Sendable () -> String)? = nil,
         logger: Logger
@@ -47,6 +48,7 @@ package struct ServerApplication: Service {
             sites: sites,
             deliveries: deliveries,
             fleet: fleet,
+            snapshotFiles: snapshotFiles,
             broadcaster: broadcaster,
             metricsPage: metricsPage
         )

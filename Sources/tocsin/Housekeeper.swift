@@ -11,16 +11,26 @@ struct Housekeeper: Service {
     /// Rows of each kind in one transaction: a short write between those of the hot path.
     static let rowsPerTransaction = 500
 
+    /// Files that no snapshot has are what a crash leaves behind: seldom, and harmless.
+    static let sweepInterval: Duration = .seconds(6 * 3600)
+
     let ledger: any Ledger
+    let snapshots: SnapshotKeeper
     let clock: any WallClock
     let logger: Logger
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var sweepAt = clock.now
             while !Task.isCancelled {
                 do {
+                    if clock.now >= sweepAt {
+                        sweepAt = clock.now + Self.sweepInterval
+                        try await snapshots.sweep()
+                    }
                     try await clock.sleep(until: clock.now + Self.interval)
                     try await purge()
+                    try await snapshots.purge()
                 } catch is CancellationError {
                     return
                 } catch {

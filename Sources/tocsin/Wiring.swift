@@ -46,8 +46,7 @@ enum Wiring {
         logger: Logger,
         onListening: @escaping @Sendable (String) -> Void
     ) async throws -> [any Service] {
-        let clock = SystemClock()
-        let randomness = SystemRandomness()
+        let (clock, randomness) = (SystemClock(), SystemRandomness())
         let port = settings.port == 0 ? try await freePort(on: settings.host) : settings.port
         let address = "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
         let policy = policy(settings, port: port)
@@ -80,6 +79,7 @@ enum Wiring {
             sinks: [delivery, broadcaster, notices],
             logger: logger
         )
+        let files = SnapshotFiles(root: SnapshotFiles.root(in: settings.dataDirectory), clock: clock)
         let application = try await ServerApplication(
             ledger: store.ledger,
             vault: store.vault,
@@ -95,19 +95,39 @@ enum Wiring {
             sites: engine,
             deliveries: delivery,
             fleet: RemoteFleet(service: fleet(store, policy: policy)),
+            snapshotFiles: files,
             broadcaster: broadcaster,
             metricsPage: { metrics.page() },
             logger: logger
         )
         return [
             GroundService(ledger: store.ledger, resolver: resolver),
-            Housekeeper(ledger: store.ledger, clock: clock, logger: logger),
+            housekeeper(store, settings, files: files, logger: logger),
             delivery,
             notices,
             engine,
             engine.deadlines,
             ServerService(application: application, address: address) { onListening(address) },
         ]
+    }
+
+    /// What forgets, of the ledger and of the files; first, what a crash broke off before anything new comes in.
+    private static func housekeeper(
+        _ store: Store,
+        _ settings: Settings,
+        files: SnapshotFiles,
+        logger: Logger
+    ) -> Housekeeper {
+        files.removeBrokenOff()
+        let clock = SystemClock()
+        let keeper = SnapshotKeeper(
+            ledger: store.ledger,
+            files: files,
+            clock: clock,
+            retentionDays: settings.snapshotRetentionDays,
+            logger: logger
+        )
+        return Housekeeper(ledger: store.ledger, snapshots: keeper, clock: clock, logger: logger)
     }
 
     private static func commander(

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
@@ -94,14 +95,20 @@ struct ServerWorld: Sendable {
     let deliveries: NotedDeliveries
     let client: any TestClientProtocol
     let admin: String
+    /// Where the snapshots' files are.
+    let dataDirectory: String
 
     /// Runs `body` against a fresh server.
     static func run(
         partners: (any PartnerCommander)? = nil,
+        atFiles hook: @escaping @Sendable (SnapshotFiles.Moment) throws -> Void = { _ in },
         _ body: @Sendable @escaping (ServerWorld) async throws -> Void
     ) async throws {
         let clock = StandingClock(start)
         let ledger = try SQLiteLedger.open(.memory)
+        let dataDirectory = FileManager.default.temporaryDirectory.appendingPathComponent("tocsin-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: dataDirectory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: dataDirectory) }
         let vault = Vault(key: Array(repeating: 7, count: Vault.keyLength))
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         let randomness = SeededRandomness(seed: 42)
@@ -142,6 +149,7 @@ struct ServerWorld: Sendable {
             settings: ServerSettings(host: "127.0.0.1", port: 0, publicURL: publicURL),
             sites: engine,
             deliveries: deliveries,
+            snapshotFiles: SnapshotFiles(root: SnapshotFiles.root(in: dataDirectory.path), clock: clock, hook: hook),
             broadcaster: broadcaster,
             metricsPage: { registry.page() },
             logger: logger
@@ -156,7 +164,8 @@ struct ServerWorld: Sendable {
                     services: server.services,
                     deliveries: deliveries,
                     client: client,
-                    admin: admin
+                    admin: admin,
+                    dataDirectory: dataDirectory.path
                 )
                 do {
                     try await body(world)

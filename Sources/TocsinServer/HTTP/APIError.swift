@@ -28,6 +28,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case eventNotFound = "event_not_found"
     case deliveryNotFound = "delivery_not_found"
     case consumerNotFound = "consumer_not_found"
+    case snapshotNotFound = "snapshot_not_found"
+    case snapshotExpired = "snapshot_expired"
 
     case methodNotAllowed = "method_not_allowed"
 
@@ -52,8 +54,10 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case versionConflict = "version_conflict"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
+    case rangeNotSatisfiable = "range_not_satisfiable"
 
     case validationFailed = "validation_failed"
+    case unreadableMedia = "unreadable_media"
     case userCodeUnacceptable = "user_code_unacceptable"
     case dealerRequired = "dealer_required"
     case invalidCursor = "invalid_cursor"
@@ -75,8 +79,9 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
             .deviceNotFound, .relayNotFound, .userNotFound, .scheduleNotFound, .contactNotFound, .appNotFound,
             .endpointNotFound, .eventNotFound, .deliveryNotFound,
-            .consumerNotFound:
+            .consumerNotFound, .snapshotNotFound:
             .notFound
+        case .snapshotExpired: .gone
         case .methodNotAllowed: .methodNotAllowed
         case .alreadyExists, .armFailed, .armingAuthorityConflict, .armingModelLocked, .deletionRefused,
             .endpointDisabled,
@@ -87,7 +92,9 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .versionConflict: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
-        case .validationFailed, .userCodeUnacceptable, .dealerRequired, .invalidCursor, .timestampNotUTC,
+        case .rangeNotSatisfiable: .rangeNotSatisfiable
+        case .validationFailed, .unreadableMedia, .userCodeUnacceptable, .dealerRequired, .invalidCursor,
+            .timestampNotUTC,
             .timestampInFuture:
             .unprocessableContent
         case .rateLimited, .userCodeLocked: .tooManyRequests
@@ -162,6 +169,10 @@ extension APIError {
         "The credential is missing, unknown, expired or revoked. Send `Authorization: Bearer …` with a valid one.",
         headers: [.wwwAuthenticate: "Bearer realm=\"tocsin\", error=\"invalid_token\""]
     )
+
+    package static func bodyTooLarge(limit: Int) -> APIError {
+        APIError(.bodyTooLarge, "The body is larger than \(limit) bytes. Send less at once.")
+    }
 
     package static let unavailable = APIError(
         .serviceUnavailable,

@@ -8,6 +8,8 @@ package struct Reply: Sendable {
     package enum Body: Sendable {
         case none
         case bytes([UInt8], contentType: String)
+        /// Written piece by piece, so many bytes in all.
+        case sized(contentType: String, length: Int, @Sendable (inout any ResponseBodyWriter) async throws -> Void)
         /// Written piece by piece while the connection lives, such as an event stream.
         case stream(contentType: String, @Sendable (inout any ResponseBodyWriter) async throws -> Void)
     }

@@ -80,6 +80,11 @@ struct OpenAPIDocument {
         switch operation.body {
         case .none: break
         case .json(let schema): entry["requestBody"] = content(schema, Reply.jsonType, isRequired: true)
+        case .media(let types):
+            // The bytes of a file have no schema (OpenAPI 3.1 §4.8.14.1).
+            var content = JSONObject()
+            for type in types { content[type.rawValue] = [:] }
+            entry["requestBody"] = ["required": true, "content": .object(content)]
         case .form(let schema):
             entry["requestBody"] = content(schema, "application/x-www-form-urlencoded", isRequired: true)
         }

@@ -119,6 +119,7 @@ enum DealerOperations {
             }
             call.services.directory.forget(id)
             call.services.broadcaster.wakeAll()
+            await call.services.snapshotFiles.removeAll(of: id)
             for endpoint in orphans { await call.services.deliveries.endpointDeleted(endpoint) }
             return reply
         }

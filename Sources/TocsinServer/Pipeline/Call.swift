@@ -22,9 +22,13 @@ package struct Call: Sendable {
     package let body: Fields
     /// The body's bytes, for operations that read them themselves.
     package let bytes: [UInt8]
+    /// The body, where the handler reads it part by part.
+    package let upload: MediaUpload?
     /// The query's parameters, by their schemas.
     package let query: Fields
     /// The request's claim to be done once; ``commit(_:)`` honours it, any other way of committing must.
+    ///
+    /// Where there is an ``upload``, it does not cover the body yet.
     package let idempotency: IdempotencyClaim?
     let clientAddress: ClientAddress?
     let head: RequestHead

@@ -24,6 +24,18 @@ package struct IdempotencyClaim: Sendable {
         )
     }
 
+    /// The claim for a body that was read after it was made.
+    func covering(_ bodyHash: String) -> IdempotencyClaim {
+        IdempotencyClaim(self, payloadHash: vault.keyedHash(ticket.payloadHash + bodyHash.utf8, context: "idempotency"))
+    }
+
+    private init(_ claim: IdempotencyClaim, payloadHash: [UInt8]) {
+        var ticket = claim.ticket
+        ticket.payloadHash = payloadHash
+        self.ticket = ticket
+        vault = claim.vault
+    }
+
     /// The record to store in the change's own transaction.
     func record(of reply: Reply, at instant: Instant) throws(VaultError) -> IdempotencyRecord {
         let bytes = if case .bytes(let bytes, _) = reply.body { bytes } else { [UInt8]() }

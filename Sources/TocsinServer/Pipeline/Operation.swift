@@ -1,4 +1,5 @@
 import HTTPTypes
+import TocsinCore
 import TocsinJSON
 
 /// One thing that the server can do over HTTP, declared once: routing, access, checks and the document all read this.
@@ -11,6 +12,8 @@ package struct Operation: Sendable {
         case json(Schema)
         /// `application/x-www-form-urlencoded`; the handler reads it.
         case form(Schema)
+        /// A file of one of these types, which the handler reads part by part.
+        case media([MediaType])
     }
 
     /// A query parameter.
@@ -124,6 +127,7 @@ package struct Operation: Sendable {
         case endpoints
         case deliveries
         case events
+        case snapshots
         case audit
         case access
         case operations
@@ -151,6 +155,7 @@ extension Operation {
         case .none: break
         case .json: codes += [.malformedJSON, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
         case .form: codes += [.malformedRequest, .bodyTooLarge, .unsupportedMediaType]
+        case .media: codes += [.bodyTooLarge, .unsupportedMediaType]
         }
         return ErrorCode.allCases.filter(codes.contains)
     }

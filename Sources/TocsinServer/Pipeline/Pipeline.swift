@@ -74,6 +74,8 @@ struct Pipeline: HTTPResponder {
         let target = request.head.path ?? "/"
         let split = target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
         let rawQuery = split == target.endIndex ? "" : target[target.utf8.index(after: split)...]
+        // Only a GET is answered in part (RFC 9110 §14.2).
+        if request.method != .get { progress.head.range = nil }
         let (bound, pathValues) = try find(request.method, target[..<split])
         progress.bound = bound
         let operation = bound.operation
@@ -92,7 +94,9 @@ struct Pipeline: HTTPResponder {
         let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
         if let claim { try services.running.begin(claim) }
         defer { if let claim { services.running.end(claim) } }
-        if let claim, let stored = try await stored(claim) { return try claim.replay(stored) }
+        let upload = MediaUpload(request, of: operation, progress.head)
+        // The payload of an upload is known only when its handler has read it.
+        if upload == nil, let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
         let json = try checkedBody(bytes, operation, progress.head)
         let call = Call(
             services: services,
@@ -104,6 +108,7 @@ struct Pipeline: HTTPResponder {
             json: json,
             body: Fields(json.object ?? [:]),
             bytes: bytes,
+            upload: upload,
             query: try checkedQuery(rawQuery, operation),
             idempotency: claim,
             clientAddress: address(),
@@ -168,14 +173,11 @@ struct Pipeline: HTTPResponder {
     ) async throws -> [UInt8] {
         let type: String
         switch operation.body {
-        case .none: return []
+        case .none, .media: return []
         case .json: type = Reply.jsonType
         case .form: type = "application/x-www-form-urlencoded"
         }
-        let tooLarge = APIError(
-            .bodyTooLarge,
-            "The body is larger than \(operation.bodyLimit) bytes. Send less at once."
-        )
+        let tooLarge = APIError.bodyTooLarge(limit: operation.bodyLimit)
         if let length = head.contentLength.flatMap(Int.init), length > operation.bodyLimit { throw tooLarge }
         guard head.hasContentType(type) else {
             throw APIError(.unsupportedMediaType, "The body must be \(type). Set Content-Type to that.")
@@ -212,19 +214,6 @@ struct Pipeline: HTTPResponder {
             payload: payload,
             vault: services.vault
         )
-    }
-
-    private func stored(_ claim: IdempotencyClaim) async throws -> IdempotencyRecord? {
-        let (ticket, now) = (claim.ticket, services.clock.now)
-        let record = try await services.ledger.read { reader in
-            try reader.idempotencyRecord(
-                caller: ticket.caller,
-                method: ticket.method,
-                path: ticket.path,
-                key: ticket.key
-            )
-        }
-        return record.flatMap { now - $0.createdAt < IdempotencyRecord.lifetime ? $0 : nil }
     }
 
     private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> JSON {
@@ -276,6 +265,12 @@ struct Pipeline: HTTPResponder {
                 metadata: ["request.id": "\(progress.requestID)", "error": "\(String(reflecting: error))"]
             )
         }
+        if let cause = error as? SnapshotRefusal {
+            logger.warning(
+                "a snapshot could not be stored or read",
+                metadata: ["request.id": "\(progress.requestID)", "error": "\(cause)"]
+            )
+        }
         await audit(refusal, progress, logger)
         var reply = Reply(refusal.code.status, headers: refusal.headers)
         reply.body = .bytes(refusal.body(requestID: progress.requestID), contentType: Reply.jsonType)
@@ -313,6 +308,12 @@ struct Pipeline: HTTPResponder {
         case .bytes(let bytes, let contentType):
             headers.append(HTTPField(name: .contentType, value: contentType))
             body = ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
+        case .sized(let contentType, let length, let write):
+            headers.append(HTTPField(name: .contentType, value: contentType))
+            body = ResponseBody(contentLength: length) { writer in
+                try await write(&writer)
+                try await writer.finish(nil)
+            }
         case .stream(let contentType, let write):
             headers.append(HTTPField(name: .contentType, value: contentType))
             body = ResponseBody { writer in
@@ -344,6 +345,7 @@ extension APIError {
         switch error {
         case let error as APIError: self = error
         case let error as LedgerError: self.init(telling: error)
+        case is SnapshotRefusal: self = .unavailable
         default: self = .internalFailure
         }
     }

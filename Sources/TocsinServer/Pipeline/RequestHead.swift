@@ -9,6 +9,9 @@ struct RequestHead: Sendable {
     var traceID: String?
     var prefer: String?
     var ifMatch: String?
+    var ifNoneMatch: String?
+    var ifRange: String?
+    var range: String?
     var accept: String?
     var forwardedFor: String?
     var lastEventID: String?
@@ -23,6 +26,9 @@ struct RequestHead: Sendable {
             case "x-partner-trace-id": traceID = field.value
             case "prefer": prefer = field.value
             case "if-match": ifMatch = field.value
+            case "if-none-match": ifNoneMatch = field.value
+            case "if-range": ifRange = field.value
+            case "range": range = field.value
             case "accept": accept = field.value
             // Several fields of that name are one list (RFC 9110 §5.3).
             case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(field.value)" } ?? field.value

@@ -23,6 +23,10 @@ package final class Services: Sendable {
     let metricsPage: (@Sendable () -> String)?
     let failures: FailureLimiter
     let limiter = RateLimiter()
+    let mediaLimiter = MediaLimiter()
+    let snapshotFiles: SnapshotFiles
+    let snapshotLinks: SnapshotLinks
+    let snapshotMetrics = SnapshotMetrics()
     /// What local times stand for.
     package let timeZones = TimeZones()
     let running = IdempotencyRegistry()
@@ -41,6 +45,7 @@ package final class Services: Sendable {
         sites: any SiteControl,
         deliveries: any DeliveryControl,
         fleet: (any FleetControl)?,
+        snapshotFiles: SnapshotFiles,
         broadcaster: EventBroadcaster,
         metricsPage: (@Sendable () -> String)?
     ) async throws {
@@ -52,6 +57,8 @@ package final class Services: Sendable {
         self.sites = sites
         self.deliveries = deliveries
         self.fleet = fleet
+        self.snapshotFiles = snapshotFiles
+        snapshotLinks = SnapshotLinks(publicURL: settings.publicURL, vault: vault)
         self.broadcaster = broadcaster
         self.metricsPage = metricsPage
         directory = Directory(ledger: ledger, clock: clock)
@@ -66,6 +73,20 @@ package final class Services: Sendable {
     func newRequestID(at instant: Instant) -> String {
         let number = requestNumber.wrappingAdd(1, ordering: .relaxed).newValue
         return RequestID(at: instant, random: (high: requestSeed, low: number)).text
+    }
+
+    /// What was answered to an earlier request with this claim's key, if that is still in force.
+    func stored(_ claim: IdempotencyClaim) async throws -> IdempotencyRecord? {
+        let (ticket, now) = (claim.ticket, clock.now)
+        let record = try await ledger.read { reader in
+            try reader.idempotencyRecord(
+                caller: ticket.caller,
+                method: ticket.method,
+                path: ticket.path,
+                key: ticket.key
+            )
+        }
+        return record.flatMap { now - $0.createdAt < IdempotencyRecord.lifetime ? $0 : nil }
     }
 
     /// Takes over at once that an app changed: its credentials, what its endpoints get, the streams that it follows.

@@ -19,7 +19,8 @@ package struct LedgerCase: Sendable, CustomStringConvertible {
 package enum LedgerConformance {
     package static let all =
         commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
-        + deliveryCases + noticeCases + auditCases + housekeepingCases + purgeCases + platformCases + historyCases
+        + deliveryCases + noticeCases + snapshotCases + auditCases + housekeepingCases + purgeCases + platformCases
+        + historyCases
 }
 
 /// A promise that was not kept.

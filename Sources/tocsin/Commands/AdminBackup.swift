@@ -10,23 +10,27 @@ extension Admin {
             abstract: "Copy the ledger into one file, while it is in use.",
             discussion: """
                 The encryption key is left out unless asked for: whoever has both can read the secrets. With --with-key \
-                it is written beside the backup, as FILE.key.
+                it is written beside the backup, as FILE.key. Snapshots are files beside the ledger: --with-snapshots \
+                copies them into the directory FILE.snapshots.
                 """
         )
 
         @OptionGroup var global: GlobalOptions
         @Option(name: .shortAndLong, help: ArgumentHelp("The new file.", valueName: "file")) var output: String
         @Flag(help: "Write the encryption key to FILE.key as well.") var withKey = false
+        @Flag(help: "Copy the images and videos into FILE.snapshots as well.") var withSnapshots = false
         @Flag(help: "Print JSON.") var json = false
 
         func run() async throws {
             let settings = try await Settings.load(global)
             let store = try await Store.open(settings, role: .guest, mayCreate: false)
-            do throws(LedgerError) {
+            let snapshots: Int?
+            do {
                 try await store.ledger.backup(to: output)
+                snapshots = try await copySnapshots(of: store.ledger, settings)
             } catch {
                 await store.close()
-                throw ProgramError.failed(error.message)
+                throw ProgramError.failed((error as? LedgerError)?.message ?? "\(error)")
             }
             await store.close()
             try? FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: output)
@@ -36,8 +40,14 @@ extension Admin {
             if json {
                 return Console.print([
                     "backup": .string(output), "key": withKey ? .string(output + ".key") : .null,
+                    "snapshots": snapshots.map { JSON($0) } ?? .null,
                 ])
             }
+            Console.print(
+                snapshots.map { "\(output).snapshots holds the files of snapshots, \($0) in all" }
+                    ?? "the files of snapshots were left out: they are in \(SnapshotFiles.root(in: settings.dataDirectory)), "
+                    + "and --with-snapshots copies them"
+            )
             Console.print(
                 withKey
                     ? "\(output) holds the ledger, and \(output).key its encryption key: keep them apart"
@@ -45,12 +55,23 @@ extension Admin {
                         + "\(store.keyPlace)"
             )
         }
+
+        /// After the ledger, so that what the ledger's copy tells of is there already.
+        private func copySnapshots(of ledger: any Ledger, _ settings: Settings) async throws -> Int? {
+            guard withSnapshots else { return nil }
+            let stored = StoredSnapshots(ledger, dataDirectory: settings.dataDirectory)
+            try Store.makeDirectory(output + ".snapshots")
+            return try await stored.copy(to: SnapshotFiles(root: output + ".snapshots", clock: SystemClock())).copied
+        }
     }
 
     struct Restore: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a data directory from a backup.",
-            discussion: "The directory must be empty or not exist. The backup itself is not changed."
+            discussion: """
+                The directory must be empty or not exist. The backup itself is not changed. If FILE.snapshots is there, \
+                the files of snapshots are restored from it.
+                """
         )
 
         @OptionGroup var global: GlobalOptions
@@ -83,7 +104,15 @@ extension Admin {
                 }
                 let store = try await Store.open(settings, role: .owner, mayCreate: false)
                 let findings = try await store.ledger.read { try $0.verify() }
+                let backedUp = StoredSnapshots(store.ledger, root: file + ".snapshots")
+                let root = SnapshotFiles.root(in: directory)
+                let snapshots = try await backedUp.copy(to: SnapshotFiles(root: root, clock: SystemClock()))
                 await store.close()
+                if snapshots.missing > 0 {
+                    Console.note(
+                        "warning: the backup lacks the files of \(snapshots.missing) snapshots: they answer 404"
+                    )
+                }
                 try report(findings, directory)
             } catch {
                 if (error as? ProgramError)?.status != .failed { try? files.removeItem(atPath: directory) }
@@ -120,11 +149,12 @@ extension Admin {
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check the ledger against itself: sequences, cursors, and events against states.",
+            abstract: "Check the ledger against itself, and that snapshots have their files.",
             discussion: "Exit status 1 if anything is found."
         )
 
         @OptionGroup var global: GlobalOptions
+        @Flag(help: "Read the files of snapshots, and compare their hashes.") var deep = false
         @Flag(help: "Print JSON.") var json = false
 
         func run() async throws {
@@ -132,7 +162,9 @@ extension Admin {
             let ledger = try Store.openLedger(settings, role: .guest, mayCreate: false)
             let (findings, counts): ([String], [String: Int64])
             do {
-                (findings, counts) = try await ledger.read { (try $0.verify(), try $0.counts()) }
+                let found = try await ledger.read { (try $0.verify(), try $0.counts()) }
+                let stored = StoredSnapshots(ledger, dataDirectory: settings.dataDirectory)
+                (findings, counts) = (try await found.0 + stored.findings(isDeep: deep), found.1)
                 try? await ledger.close()
             } catch {
                 try? await ledger.close()

@@ -39,6 +39,9 @@ struct GlobalOptions: ParsableArguments {
         set(.listen, server?.listen)
         set(.publicURL, server?.publicURL)
         set(.caFile, server?.caFile)
+        if let days = server?.snapshotRetentionDays {
+            values[.snapshotRetentionDays] = ConfigValue(.int(days), isSecret: false)
+        }
         if allowPrivateEndpoints { values[.allowPrivateEndpoints] = ConfigValue(.bool(true), isSecret: false) }
         if let proxies = server?.trustedProxy, !proxies.isEmpty {
             values[.trustedProxies] = ConfigValue(.stringArray(proxies), isSecret: false)
@@ -63,4 +66,7 @@ struct ServerOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("PEM file of further authorities for endpoints' certificates.", valueName: "file"))
     var caFile: String?
+
+    @Option(help: ArgumentHelp("Days for which images and videos are kept (default: 30).", valueName: "n"))
+    var snapshotRetentionDays: Int?
 }

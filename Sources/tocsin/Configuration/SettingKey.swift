@@ -14,6 +14,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case caFile = "ca_file"
     case smtpURL = "smtp_url"
     case mailFrom = "mail_from"
+    case snapshotRetentionDays = "snapshot_retention_days"
 
     var variable: String { "TOCSIN_" + rawValue.uppercased() }
 
@@ -31,6 +32,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         case .trustedProxies: "addresses or CIDR blocks whose X-Forwarded-For is believed"
         case .caFile: "PEM file of further authorities that endpoints' and the mail server's certificates may come from"
         case .smtpURL: "mail server for people's notices: smtp://user:password@host:port or smtps://; none: the log"
+        case .snapshotRetentionDays: "days for which images and videos are kept, 1 to 3650"
         case .mailFrom: "whom that mail comes from: alarms@example.com or Name <alarms@example.com>"
         }
     }

@@ -21,6 +21,7 @@ struct Settings: Sendable {
     var caFile: String?
     /// None: people's notices go to the log.
     var mail: Mail?
+    var snapshotRetentionDays: Int
     /// Each setting with where it came from, as `tocsin config` prints it.
     var provenance: [Provenance]
 
@@ -75,7 +76,15 @@ struct Settings: Sendable {
         trustedProxies = try reader.texts(.trustedProxies)
         caFile = try reader.optionalText(.caFile)
         mail = try Self.mail(url: reader.optionalText(.smtpURL), from: reader.optionalText(.mailFrom))
+        snapshotRetentionDays = try Self.days(reader.number(.snapshotRetentionDays), of: .snapshotRetentionDays)
         provenance = SettingKey.allCases.compactMap { reader.provenance(of: $0) }
+    }
+
+    private static func days(_ days: Int, of key: SettingKey) throws -> Int {
+        guard (1...3650).contains(days) else {
+            throw ProgramError.configuration("\(key.rawValue): \(days) is not a number of days from 1 to 3650")
+        }
+        return days
     }
 
     private static func ledgerPath(_ url: String) throws -> String {

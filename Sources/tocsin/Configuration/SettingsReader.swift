@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Synchronization
 import SystemPackage
+import TocsinEngine
 import TocsinFleet
 
 /// Reads settings through one chain of providers, and remembers which of them answered.
@@ -58,6 +59,7 @@ struct SettingsReader {
             (.caFile, .string("")),
             (.smtpURL, .string("")),
             (.mailFrom, .string("")),
+            (.snapshotRetentionDays, .int(SnapshotKeeper.retentionDays)),
         ]
         return Dictionary(uniqueKeysWithValues: values.map { ($0, ConfigValue($1, isSecret: $0.isSecret)) })
     }
@@ -90,6 +92,10 @@ struct SettingsReader {
     func optionalText(_ key: SettingKey) throws -> String? {
         let text = try text(key)
         return text.isEmpty ? nil : text
+    }
+
+    func number(_ key: SettingKey) throws -> Int {
+        try named(key) { try config.requiredInt(forKey: $0) }
     }
 
     func boolean(_ key: SettingKey) throws -> Bool {
@@ -129,6 +135,7 @@ private final class SourceRecorder: AccessReporter {
             switch value.content {
             case .string(let text): text
             case .bool(let value): String(value)
+            case .int(let value): String(value)
             case .stringArray(let texts): texts.joined(separator: ",")
             default: "\(value.content)"
             }

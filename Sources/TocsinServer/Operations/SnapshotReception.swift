@@ -1,0 +1,159 @@
+import HTTPTypes
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+
+/// One upload on its way from the connection to the ledger.
+///
+/// Device, caller and key are looked at before the first byte is read, the content while it arrives, and the ledger hears
+/// of it when the file is on the disk. Whatever is refused is audited (decisions §10).
+struct SnapshotReception {
+    private let call: Call
+    private var services: Services { call.services }
+
+    init(_ call: Call) { self.call = call }
+
+    func reply() async throws -> Reply {
+        var site: Site?
+        do {
+            let found = try await self.site()
+            site = found
+            return try await receive(for: found)
+        } catch let refusal as SnapshotRefusal {
+            services.snapshotMetrics.record(refusal)
+            // What the disk does not do is the operator's to know, not the caller's.
+            guard let error = APIError(refusal, called: call.upload?.type) else { throw refusal }
+            try await audit(error, at: site)
+            throw error
+        } catch let error as APIError {
+            try await audit(error, at: site)
+            throw error
+        }
+    }
+
+    private func site() async throws -> Site {
+        let (id, reach) = (try deviceID, try call.reach)
+        let site = try await call.read { reader in
+            try reader.fixture(id.text, kind: .device, within: reach).flatMap {
+                try reader.site($0.siteID, within: reach)
+            }
+        }
+        guard let site else { throw APIError.missing(.deviceNotFound) }
+        return site
+    }
+
+    private var deviceID: DeviceID { get throws { try call.id("device_id", orThrow: .deviceNotFound) } }
+
+    private func receive(for site: Site) async throws -> Reply {
+        guard let upload = call.upload else { throw APIError.internalFailure }
+        guard let type = upload.type else { throw APIError.unsupportedMedia("The body must be an image or a video.") }
+        let takenAt = try call.query.optionalString("taken_at").map {
+            try ReportedTime.instant($0, field: "taken_at", receivedAt: call.receivedAt)
+        }
+        let (id, deviceID): (SnapshotID, DeviceID) = (call.newID(), try deviceID)
+        var parts = upload.parts()
+        return try await services.snapshotFiles.receive(
+            id,
+            of: site.dealerID,
+            called: type,
+            announced: upload.announced,
+            next: { try await parts.next() },
+            body: { received in
+                let stored = SnapshotTask.Upload(
+                    id: id,
+                    deviceID: deviceID,
+                    mediaType: type,
+                    size: received.size,
+                    content: received.content.hash,
+                    takenAt: takenAt
+                )
+                return try await store(stored, received, at: site.id)
+            }
+        )
+    }
+
+    private func store(
+        _ upload: SnapshotTask.Upload,
+        _ received: SnapshotFiles.Received,
+        at site: SiteID
+    ) async throws -> Reply {
+        let receivedAt = services.clock.now
+        let claim = call.idempotency?.covering(upload.content.text)
+        if let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
+        try await services.snapshotFiles.keep(received)
+        let links = services.snapshotLinks
+        let task = SnapshotTask(
+            upload,
+            request: try request(at: site, receivedAt, claim),
+            links: links,
+            render: { SnapshotOperations.json($0, links, at: $0.createdAt).bytes }
+        )
+        switch try await services.sites.ask(task) {
+        case .answered(.created(let reply)):
+            services.snapshotMetrics.record(stored: upload.size)
+            return Reply(.created, body: .bytes(reply, contentType: Reply.jsonType))
+        case .unknownSite: throw APIError.missing(.deviceNotFound)
+        case .knownKey(let record):
+            guard let claim else { throw APIError.internalFailure }
+            return try claim.replay(record)
+        }
+    }
+
+    private func request(
+        at site: SiteID,
+        _ receivedAt: Instant,
+        _ claim: IdempotencyClaim?
+    ) throws -> TocsinEngine.Request {
+        TocsinEngine.Request(
+            siteID: site,
+            reach: try call.reach,
+            actor: call.caller.actor,
+            receivedAt: receivedAt,
+            requestID: call.requestID,
+            traceID: call.traceID,
+            address: call.address,
+            idempotency: claim?.ticket
+        )
+    }
+
+    /// Keeps what was tried; a conflict is audited as everywhere, and what we cannot do is for the log of the machine.
+    private func audit(_ error: APIError, at site: Site?) async throws {
+        let status = error.code.status.code
+        guard (400..<500).contains(status), error.code.status != .conflict else { return }
+        var entry = call.auditEntry(of: error)
+        entry.dealerID = site?.dealerID ?? entry.dealerID
+        entry.siteID = site?.id
+        entry.action = "snapshot.create"
+        let audited = entry
+        try await services.ledger.write { try $0.append(audited) }
+    }
+}
+
+extension APIError {
+    /// 415: the sentence says what is wrong with the body's type.
+    fileprivate static func unsupportedMedia(_ sentence: String) -> APIError {
+        let known = MediaType.allCases.map(\.rawValue).joined(separator: ", ")
+        return APIError(.unsupportedMediaType, "\(sentence) Set Content-Type to what it is: one of \(known).")
+    }
+
+    /// What the sender of an upload can mend; none where it is not the sender's to mend.
+    fileprivate init?(_ refusal: SnapshotRefusal, called type: MediaType?) {
+        switch refusal {
+        case .tooLarge: self = .bodyTooLarge(limit: Snapshot.sizeMaximum)
+        case .incomplete(let received, let announced):
+            self.init(
+                .unreadableMedia,
+                "The body has \(received) bytes, Content-Length says \(announced). Send it again whole."
+            )
+        case .media(let problem):
+            let sentence = "The body \(problem.sentence(called: type ?? .jpeg))."
+            if case .otherType = problem {
+                self = .unsupportedMedia(sentence)
+            } else {
+                self.init(.unreadableMedia, "\(sentence) Send the file again whole.")
+            }
+        case .noSpace, .busy, .unavailable: return nil
+        }
+    }
+}
