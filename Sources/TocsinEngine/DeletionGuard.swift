@@ -4,6 +4,8 @@ import TocsinLedger
 /// What stands against a deletion unless it is forced: armed, in alarm, undelivered events (decisions §11).
 package enum DeletionObstacle: Hashable, Sendable {
     case inAlarm(PartitionID, name: String)
+    /// Operators have not resolved this alarm; one that is hidden from the premises is no obstacle, as it would show.
+    case unresolvedAlarm(AlarmNumber, site: String)
     case notDisarmed(PartitionID, name: String, state: String)
     /// Events of what is to be deleted, or for it, have not reached this endpoint.
     case undelivered(EndpointID, url: String)
@@ -13,6 +15,7 @@ package enum DeletionObstacle: Hashable, Sendable {
     package var clause: String {
         switch self {
         case .inAlarm: "is in alarm"
+        case .unresolvedAlarm(let number, _): "has the alarm \(number), which is not resolved"
         case .notDisarmed(_, _, let state): "is \(state)"
         case .undelivered(_, let url): "has events that were not delivered to \(url)"
         case .hasSites: "has sites"
@@ -65,8 +68,16 @@ package struct DeletionGuard {
             guard showsAlarms || !endpoint.takesAlarms else { return false }
             return try awaits(endpoint, from: site.configuration.site)
         }
-        return Self.obstacles(to: site.configuration.partitions, in: site)
+        // An alarm that was reported under duress, and seems to be aborted, would show by it too.
+        return try Self.obstacles(to: site.configuration.partitions, in: site)
+            + (showsAlarms ? unresolvedAlarm(site) : [])
             + waiting.map { .undelivered($0.id, url: $0.url) }
+    }
+
+    private func unresolvedAlarm(_ record: SiteRecord) throws -> [DeletionObstacle] {
+        let site = record.configuration.site
+        guard let number = try reader.unresolvedAlarm(of: site.id)?.number else { return [] }
+        return [.unresolvedAlarm(number, site: site.name)]
     }
 
     package func obstacles(to endpoint: Endpoint) throws -> [DeletionObstacle] {
@@ -95,7 +106,8 @@ package struct DeletionGuard {
         for site in try reader.allSites(SiteFilter(dealerID: dealer.id)) where !deleted.contains(site.id) {
             guard let record = try reader.siteRecord(site.id, within: .platform) else { continue }
             // What waits at the dealer's own endpoints is told below.
-            let obstacles = Self.obstacles(to: record.configuration.partitions, in: record)
+            let obstacles =
+                try Self.obstacles(to: record.configuration.partitions, in: record) + unresolvedAlarm(record)
             found += obstacles.map { ("the site “\(site.name)”", $0) }
         }
         for app in try apps(of: dealer.id) {

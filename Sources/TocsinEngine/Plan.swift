@@ -10,14 +10,17 @@ package struct Plan {
     var settlements: [SiteWork.Settlement] = []
     /// What partners are asked once the decision is durable.
     private(set) var inquiries: [PartnerInquiry] = []
+    /// The alarms that it may touch, and what it does to them.
+    var book: AlarmBook
     private let tools: DecisionTools
     /// The state as the commands find it: the stored one, planned anew where the configuration has changed.
     private var baseline: SiteState
 
     var desk: PartnerDesk { tools.desk }
 
-    init(record: SiteRecord, at now: Instant, tools: DecisionTools) {
+    init(record: SiteRecord, alarms: [Alarm] = [], at now: Instant, tools: DecisionTools) {
         self.record = record
+        book = AlarmBook(alarms)
         self.tools = tools
         let site = record.configuration.site
         machine = SiteMachine(
@@ -62,29 +65,30 @@ package struct Plan {
         var taken = Taken()
         for effect in effects {
             switch effect {
-            case .alarm(let draft): decision.alarms.append(draft)
+            case .alarm(let draft): open(draft)
             case .mark(let mark): decision.marks.append(mark)
             case .change(let change): taken.changes.append(change.json(event: taken.events.last))
             case .alarmPriority(let incident, let priority):
-                decision.alarmChanges.append(AlarmChange(incident: incident, priority: priority))
+                _ = perform(.lower(priority), on: incident, by: request?.actor ?? .system)
+            case .alarmAct(let incident, let act): taken.events += self.act(act, on: incident, for: request)
             case .note(let partition, let action, let explanation):
                 decision.audit.append(note(partition, action, explanation, request))
             case .notice(let draft):
                 decision.notices.append(IssuedNotice(id: tools.randomness.id(at: decision.at), draft: draft))
             case .event(let partition, let body):
-                let id = tools.randomness.id(EventNoun.self, at: decision.at)
-                taken.events.append(id)
-                decision.events.append(
-                    EventDraft(
-                        id: id,
-                        siteID: decision.siteID,
-                        partitionID: partition,
-                        body: body.referring(toNewAlarm: decision.alarms.count - 1)
-                    )
-                )
+                taken.events += tell(body, in: partition, for: request)
             }
         }
         return taken
+    }
+
+    /// Adds an event to the decision.
+    package mutating func emit(_ body: EventBody, in partition: PartitionID?) -> EventID {
+        let id = tools.randomness.id(EventNoun.self, at: decision.at)
+        decision.events.append(
+            EventDraft(id: id, siteID: decision.siteID, partitionID: partition, body: body)
+        )
+        return id
     }
 
     /// Takes what Tocsin did itself; each change is an entry of its own.
@@ -139,12 +143,13 @@ package struct Plan {
         for command in machine.state.pendingCommands where !desk.hasSent(command.id) {
             if let inquiry = PartnerInquiry(command, at: record.configuration) { inquiries.append(inquiry) }
         }
+        decision.alarms = book.changes
         guard machine.state != record.state || record.isReconfigured else { return }
         if !isChanged { machine.looked() }
         decision.newState = machine.state
     }
 
-    private var isChanged: Bool { machine.state != baseline }
+    private var isChanged: Bool { !machine.state.looksLike(baseline) }
 
     /// The version that callers are shown after what was decided so far.
     var shownVersion: Int64 { record.shownVersion + (isChanged ? 1 : 0) }
@@ -161,6 +166,7 @@ package struct Plan {
     /// Whether there is anything to commit.
     var isEmpty: Bool {
         decision.newState == nil && decision.audit.isEmpty && decision.events.isEmpty && decision.marks.isEmpty
+            && decision.alarms.isEmpty
     }
 
     /// Keeps a reply for a repetition of the request, in the transaction of the change (decisions §1).
@@ -182,14 +188,5 @@ package struct Plan {
             partitions: answers,
             eventIDs: events
         )
-    }
-}
-
-extension EventBody {
-    /// Points an alarm's event at its place among the decision's new alarms.
-    fileprivate func referring(toNewAlarm index: Int) -> EventBody {
-        guard case .alarmCreated(var body) = self else { return self }
-        body.alarm = .new(index)
-        return .alarmCreated(body)
     }
 }

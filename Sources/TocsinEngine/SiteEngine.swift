@@ -257,6 +257,7 @@ package final class SiteEngine: Service {
         _ cache: inout SiteCache
     ) async throws(LedgerError) -> [(work: SiteWork, plan: Plan)] {
         let records = try await load(works, &cache)
+        let alarms = try await alarms(for: works, of: records)
         let now = clock.now
         var plans: [(work: SiteWork, plan: Plan)] = []
         plans.reserveCapacity(works.count)
@@ -266,7 +267,7 @@ package final class SiteEngine: Service {
                 continue
             }
             do {
-                let plan = try work.decide(on: record, at: now, tools: tools)
+                let plan = try work.decide(on: record, alarms: alarms[work.siteID] ?? [], at: now, tools: tools)
                 if plan.isEmpty { settle(plan.settlements) } else { plans.append((work, plan)) }
             } catch {
                 fail([work], with: LedgerError(.unavailable, error.reason))
@@ -295,6 +296,31 @@ package final class SiteEngine: Service {
             records[id] = record
         }
         return records
+    }
+
+    /// The alarms that the works may touch, as they are now; where there are none nothing is asked.
+    private func alarms(
+        for works: [SiteWork],
+        of records: [SiteID: SiteRecord]
+    ) async throws(LedgerError) -> [SiteID: [Alarm]] {
+        var needs: [SiteID: AlarmNeeds] = [:]
+        for work in works {
+            guard let record = records[work.siteID] else { continue }
+            let wanted = work.alarms(of: record)
+            if !wanted.isEmpty { needs[work.siteID] = wanted }
+        }
+        if needs.isEmpty { return [:] }
+        do {
+            return try await ledger.read { [needs] reader in
+                var found: [SiteID: [Alarm]] = [:]
+                for (site, wanted) in needs { found[site] = try reader.alarms(of: site, wanted) }
+                return found
+            }
+        } catch let error as LedgerError {
+            throw error
+        } catch {
+            throw LedgerError(.unavailable, "the alarms could not be read: \(error)")
+        }
     }
 
     private func conclude(

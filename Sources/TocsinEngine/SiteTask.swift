@@ -14,8 +14,15 @@ package protocol SiteTask: Sendable {
     /// Who asks; none for what Tocsin itself has noticed.
     var request: Request? { get }
 
+    /// Alarms that it may touch beside those that the site's own state names; ``Plan/alarm(_:)`` finds them then.
+    var alarms: AlarmNeeds { get }
+
     /// Decides on the plan; nothing has happened until the plan is committed. May be called again after a conflict.
     func decide(_ plan: inout Plan) throws(VaultError) -> Answer
+}
+
+extension SiteTask {
+    package var alarms: AlarmNeeds { .none }
 }
 
 /// What became of a task.
@@ -32,6 +39,7 @@ package enum TaskResult<Answer: Sendable>: Sendable {
 protocol WaitingTask: Sendable {
     var siteID: SiteID { get }
     var receivedAt: Instant { get }
+    var alarms: AlarmNeeds { get }
 
     /// Decides, and returns what tells the answer once the decision is durable.
     func settle(_ plan: inout Plan, knownKeys: [String: IdempotencyRecord]) throws(VaultError) -> @Sendable () -> Void
@@ -45,6 +53,7 @@ struct AskedTask<Task: SiteTask>: WaitingTask {
 
     var siteID: SiteID { task.siteID }
     var receivedAt: Instant { task.receivedAt }
+    var alarms: AlarmNeeds { task.alarms }
 
     func settle(
         _ plan: inout Plan,

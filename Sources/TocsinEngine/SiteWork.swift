@@ -96,13 +96,27 @@ struct SiteWork {
         }
     }
 
+    /// The alarms of the site that deciding may touch; nothing has to be asked for a site without any.
+    func alarms(of record: SiteRecord) -> AlarmNeeds {
+        var needs = AlarmNeeds(incidents: record.state.alarmedIncidents)
+        for command in commands {
+            if case .task(let task) = command.kind { needs.formUnion(task.alarms) }
+        }
+        return needs
+    }
+
     mutating func learn(knownReports ids: [String]) { knownReports.formUnion(ids) }
 
     mutating func learn(knownKey record: IdempotencyRecord) { knownKeys[record.key] = record }
 
     /// Decides every command on the record; nothing has happened until the decision is committed.
-    func decide(on record: SiteRecord, at now: Instant, tools: DecisionTools) throws(VaultError) -> Plan {
-        var plan = Plan(record: record, at: now, tools: tools)
+    func decide(
+        on record: SiteRecord,
+        alarms: [Alarm] = [],
+        at now: Instant,
+        tools: DecisionTools
+    ) throws(VaultError) -> Plan {
+        var plan = Plan(record: record, alarms: alarms, at: now, tools: tools)
         var seen = knownReports
         for command in commands {
             switch command.kind {

@@ -30,6 +30,15 @@ package enum JSON: Sendable, Hashable {
         if case .integer(let value) = self { value } else { nil }
     }
 
+    /// The number, as near as a `Double` comes to it.
+    package var number: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .decimal(let text): Double(text)
+        case .null, .bool, .string, .array, .object: nil
+        }
+    }
+
     package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }

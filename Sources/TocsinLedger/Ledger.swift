@@ -100,9 +100,8 @@ package struct Decision: Sendable {
     /// The new state; none where only the audit log gets an entry.
     package var newState: SiteState?
     package var at: Instant
-    package var alarms: [AlarmDraft]
-    /// What becomes of alarms that exist, or that this decision makes.
-    package var alarmChanges: [AlarmChange]
+    /// The alarms that it raises or changes; stored only if all of those are still of the versions decided on.
+    package var alarms: [AlarmChange]
     package var events: [EventDraft]
     package var audit: [AuditEntry]
     package var marks: [ScorecardMark]
@@ -123,8 +122,7 @@ package struct Decision: Sendable {
         baseVersion: Int64,
         newState: SiteState?,
         at: Instant,
-        alarms: [AlarmDraft] = [],
-        alarmChanges: [AlarmChange] = [],
+        alarms: [AlarmChange] = [],
         events: [EventDraft] = [],
         audit: [AuditEntry] = [],
         marks: [ScorecardMark] = [],
@@ -141,7 +139,6 @@ package struct Decision: Sendable {
         self.newState = newState
         self.at = at
         self.alarms = alarms
-        self.alarmChanges = alarmChanges
         self.events = events
         self.audit = audit
         self.marks = marks
@@ -160,7 +157,7 @@ package struct Decision: Sendable {
 package enum CommitOutcome: Sendable {
     /// It is durable; these are its events, with their places in the log.
     case committed(events: [LoggedEvent], version: Int64)
-    /// The site has changed since, or is gone: load it and decide again.
+    /// The site or an alarm of it has changed since, or the site is gone: load it and decide again.
     case conflict
     /// These of its report and signal ids were seen on this site within 7 days; nothing was stored.
     case knownReports(ids: [String])

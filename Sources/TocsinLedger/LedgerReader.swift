@@ -5,7 +5,7 @@ import TocsinCore
 /// Whatever belongs to a tenant is asked for within a ``Reach``: there is no lookup without it, so that no caller can
 /// be answered with another tenant's data by an omission.
 package protocol LedgerReader: TenantReader, SiteReader, AppReader, EndpointReader, EventReader, DeliveryReader,
-    NoticeReader, SnapshotReader, AuditReader, HousekeepingReader
+    NoticeReader, SnapshotReader, AuditReader, AlarmReader, HousekeepingReader
 {}
 
 /// Everything that can be changed outside the hot path; all reads see the transaction's own writes.

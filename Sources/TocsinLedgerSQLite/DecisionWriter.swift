@@ -10,6 +10,7 @@ struct DecisionWriter {
     private let database: Database
     private let events: EventInsertion
     private let audits: AuditInsertion
+    private let alarms: AlarmWriter
     private let updateSite: PreparedStatement
     private let siteHistory: PreparedStatement
     /// The id of the newest audit entry, once it is known to this group.
@@ -26,6 +27,7 @@ struct DecisionWriter {
         self.database = database
         events = try EventInsertion(database)
         audits = try AuditInsertion(database)
+        alarms = AlarmWriter(database)
         updateSite = try PreparedStatement(
             database,
             """
@@ -64,10 +66,11 @@ struct DecisionWriter {
         }
         let known = try knownReports(of: decision)
         if !known.isEmpty { return .knownReports(ids: known) }
+        if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .conflict }
         guard var counters = try counters(of: decision.dealerID) else { return .conflict }
         guard let history = try updateSite(of: decision) else { return .conflict }
-        let newAlarms = try insertAlarms(of: decision, &counters)
-        let incidentAlarms = try alarms(namedBy: decision)
+        let stored = decision.alarms.isEmpty ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
+        let incidentAlarms = try alarms(namedBy: decision, beside: stored)
         var logged: [LoggedEvent] = []
         logged.reserveCapacity(decision.events.count)
         for draft in decision.events {
@@ -76,7 +79,6 @@ struct DecisionWriter {
                 id: draft.id,
                 sequence: counters.sequence,
                 createdAt: decision.at,
-                newAlarms: newAlarms,
                 incidentAlarms: incidentAlarms
             )
             let event = LoggedEvent(
@@ -90,8 +92,8 @@ struct DecisionWriter {
         }
         try insertAudit(of: decision, after: history)
         try insertRest(of: decision)
-        try insertSnapshots(of: decision, newAlarms, incidentAlarms)
-        if !logged.isEmpty || !newAlarms.isEmpty { self.counters[decision.dealerID] = counters }
+        try insertSnapshots(of: decision, incidentAlarms)
+        if !logged.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
         let version = decision.newState == nil ? decision.baseVersion : decision.baseVersion + 1
         return .committed(events: logged, version: version)
     }
@@ -150,44 +152,18 @@ struct DecisionWriter {
         return try query.first(dealer) { Counters(sequence: $0.integer(0), alarm: $0.integer(1)) }
     }
 
-    private func insertAlarms(of decision: Decision, _ counters: inout Counters) throws -> [AlarmNumber] {
-        guard !decision.alarms.isEmpty else { return [] }
-        let insertion = try PreparedStatement(
-            database,
-            """
-            INSERT INTO alarm (dealer_id, number, site_id, partition_id, class, state, priority, "trigger", location,
-                created_at, incident) VALUES (?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
-            """
-        )
-        var numbers: [AlarmNumber] = []
-        for alarm in decision.alarms {
-            counters.alarm += 1
-            try insertion.run(
-                decision.dealerID,
-                counters.alarm,
-                decision.siteID,
-                alarm.partitionID,
-                alarm.alarmClass.rawValue,
-                alarm.priority.rawValue,
-                alarm.trigger,
-                alarm.location,
-                decision.at,
-                alarm.incident.map(\.value)
-            )
-            numbers.append(AlarmNumber(counters.alarm))
-        }
-        return numbers
-    }
-
-    /// The numbers of the alarms that a decision's events name by their incident; those it makes itself included.
-    private func alarms(namedBy decision: Decision) throws -> [IncidentID: AlarmNumber] {
-        let incidents = Set(decision.events.compactMap(\.body.incident))
-        if incidents.isEmpty { return [:] }
+    /// The numbers of the alarms that a decision's events name by their incident; those that it stored are known.
+    private func alarms(
+        namedBy decision: Decision,
+        beside known: [IncidentID: AlarmNumber]
+    ) throws -> [IncidentID: AlarmNumber] {
+        let incidents = Set(decision.events.compactMap(\.body.incident)).subtracting(known.keys)
+        if incidents.isEmpty { return known }
         let query = try PreparedStatement(
             database,
             "SELECT number FROM alarm WHERE site_id = ? AND incident = ? ORDER BY number DESC"
         )
-        var numbers: [IncidentID: AlarmNumber] = [:]
+        var numbers = known
         for incident in incidents {
             numbers[incident] = try query.first(decision.siteID, incident.value) { AlarmNumber($0.integer(0)) }
         }
@@ -197,14 +173,12 @@ struct DecisionWriter {
     /// Their alarms are those of the decision's events, so that their numbers are known.
     private func insertSnapshots(
         of decision: Decision,
-        _ newAlarms: [AlarmNumber],
         _ incidentAlarms: [IncidentID: AlarmNumber]
     ) throws {
         if decision.snapshots.isEmpty, decision.snapshotLinks.isEmpty { return }
         func number(_ alarm: AlarmReference) -> AlarmNumber? {
             switch alarm {
             case .existing(let number): number
-            case .new(let index): newAlarms.indices.contains(index) ? newAlarms[index] : nil
             case .incident(let id): incidentAlarms[id]
             }
         }
@@ -219,12 +193,6 @@ struct DecisionWriter {
     }
 
     private func insertRest(of decision: Decision) throws {
-        for change in decision.alarmChanges {
-            try database.run(
-                "UPDATE alarm SET priority = ? WHERE site_id = ? AND incident = ?",
-                [change.priority.rawValue, decision.siteID, change.incident.value]
-            )
-        }
         for record in decision.idempotency { try record.store(database) }
         for notice in decision.notices { try notice.store(for: decision, database) }
         if !decision.reportIDs.isEmpty {

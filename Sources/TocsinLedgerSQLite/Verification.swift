@@ -51,7 +51,37 @@ struct Verification {
         return findings
     }
 
+    /// Numbers count up, and every alarm is what its timeline says.
     private func alarms() throws -> [String] {
+        try numbers() + timelines()
+    }
+
+    private func timelines() throws -> [String] {
+        let uneven = try database.all(
+            """
+            SELECT alarm.dealer_id, alarm.number, alarm.version, count(position), max(position) FROM alarm
+                LEFT JOIN alarm_entry USING (dealer_id, number) GROUP BY alarm.dealer_id, alarm.number
+                HAVING alarm.version <> count(position) OR alarm.version <> max(position) LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { row in
+            let (version, count) = (row.integer(2), row.integer(3))
+            return "A-\(row.integer(1)) of \(row.text(0)) is of version \(version), its timeline has \(count) entries"
+        }
+        let astray = try database.all(
+            """
+            SELECT alarm.dealer_id, alarm.number, alarm.state, entry.kind FROM alarm
+                JOIN alarm_entry entry USING (dealer_id, number)
+                WHERE entry.position = (SELECT max(position) FROM alarm_entry WHERE dealer_id = alarm.dealer_id
+                        AND number = alarm.number AND kind IN ('created', 'acknowledged', 'dispatched', 'resolved'))
+                    AND CASE entry.kind WHEN 'created' THEN 'open' ELSE entry.kind END <> alarm.state LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "A-\($0.integer(1)) of \($0.text(0)) is \($0.text(2)), its timeline says \($0.text(3))" }
+        return uneven + astray
+    }
+
+    private func numbers() throws -> [String] {
         try database.all(
             """
             SELECT dealer.id, max(alarm.number), dealer.last_alarm FROM dealer JOIN alarm ON alarm.dealer_id = dealer.id

@@ -72,7 +72,10 @@ enum EventSamples {
                 priority: .critical,
                 reason: AlarmEscalated.verificationExpired
             )
-        ) { $0.operatorID = "op_1" },
+        ) {
+            $0.operatorID = "op_1"
+            $0.lateByMilliseconds = 6_000
+        },
         Pair(EventBody.alarmAnnotated, AlarmAnnotated(alarm: alarm, siteID: site, source: "panel")) {
             $0.verdict = "confirmed"
             $0.notes = "n"

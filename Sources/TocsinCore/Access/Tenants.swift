@@ -3,8 +3,11 @@ package struct Dealer: Hashable, Sendable {
     package var id: DealerID
     package var name: String
     package var createdAt: Instant
+    /// Whether an alarm that a disarm cancelled, and that nobody has taken on, resolves itself (T28).
+    package var autoResolvesCancelled: Bool
 
-    package init(id: DealerID, name: String, createdAt: Instant) {
+    package init(id: DealerID, name: String, createdAt: Instant, autoResolvesCancelled: Bool = false) {
+        self.autoResolvesCancelled = autoResolvesCancelled
         self.id = id
         self.name = name
         self.createdAt = createdAt

@@ -114,6 +114,8 @@ package enum ArmingEffect: Hashable, Sendable {
     case change(PartitionChange)
     /// The alarm of an incident that exists gets another priority.
     case alarmPriority(IncidentID, AlarmPriority)
+    /// Something else about the alarm of an incident.
+    case alarmAct(IncidentID, AlarmAct)
     case event(partition: PartitionID, EventBody)
     /// Announced by the event right behind it.
     case alarm(AlarmDraft)

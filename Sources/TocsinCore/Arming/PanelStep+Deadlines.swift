@@ -4,6 +4,7 @@ extension PanelStep {
         runPartnerDeadlines()
         for partition in site.partitions where self[partition].nextDeadline == now { runDeadlines(of: partition) }
         for zone in site.zones where state.zones[zone.id]?.pendingUntil == now { delayOnEnded(zone) }
+        runVerifications()
         runSchedules()
         // After the schedules, so that a rule that closes at the end of the hours closes in time.
         for partition in site.partitions where self[partition].hoursDueAt == now { checkHours(of: partition) }

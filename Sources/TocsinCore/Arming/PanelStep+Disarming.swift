@@ -100,7 +100,11 @@ extension PanelStep {
         for partition in targets + areas(of: targets) where self[partition].inAlarm {
             isUnchanged = false
             endBell(of: partition) { _ in true }
-            note(partition, "alarm.silenced", "The alarm of \(partition.name) was silenced by \(by.words)")
+            let words = "The alarm of \(partition.name) was silenced by \(by.words)"
+            note(partition, "alarm.silenced", words)
+            for incident in self[partition].incidents where incident.reportedAt != nil && !incident.isSilent {
+                effects.append(.alarmAct(incident.id, .note(words)))
+            }
         }
         return .success(isUnchanged)
     }

@@ -113,23 +113,29 @@ extension PanelStep {
         incident.reportedAt = now
         incident.toldAt = now
         self[partition].incidents[index] = incident
+        let zones = incident.zones.compactMap { site.zone($0) }
+        let device = zones.first?.deviceID
         effects.append(
             .alarm(
                 AlarmDraft(
+                    incident: incident.id,
                     partitionID: partition.id,
+                    deviceID: device,
+                    zones: zones.map { AlarmActivity.Zone(number: $0.number, name: $0.name) },
                     alarmClass: incident.alarmClass,
                     priority: incident.priority,
                     trigger: incident.trigger,
                     location: incident.location,
-                    incident: incident.id
+                    isSilent: incident.isSilent,
+                    isLate: incident.isLate,
+                    isVerified: incident.isVerified
                 )
             )
         )
-        let device = incident.zones.first.flatMap { site.zone($0)?.deviceID }
         emit(
             .alarmCreated(
                 AlarmCreated(
-                    alarm: .new(0),
+                    alarm: .incident(incident.id),
                     siteID: site.site.id,
                     deviceID: device,
                     priority: incident.priority,
@@ -147,6 +153,7 @@ extension PanelStep {
             incident.isSilent ? "alarm.silent" : "alarm.created",
             "\(partition.name): alarm (\(incident.alarmClass.rawValue), \(incident.trigger)) at \(place)"
         )
+        if let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
     }
 
     /// Further trips are told at once, and then at most every 30 s together (T29).
@@ -228,11 +235,9 @@ extension PanelStep {
             )
             if !isDuress { cancel(incident, seconds, in: partition, by: by) }
         } else {
-            note(
-                partition,
-                "alarm.opened_after",
-                "\(partition.name) was opened by \(by.words) \(seconds) s after its alarm"
-            )
+            let words = "\(partition.name) was opened by \(by.words) \(seconds) s after its alarm"
+            note(partition, "alarm.opened_after", words)
+            effects.append(.alarmAct(incident.id, .note(words)))
         }
     }
 
@@ -245,7 +250,7 @@ extension PanelStep {
                     alarm: .incident(incident.id),
                     siteID: site.site.id,
                     source: "panel",
-                    verdict: "cancelled",
+                    verdict: AlarmAnnotated.cancelled,
                     notes: "disarmed by \(by.words) after \(seconds) s"
                 )
             ),

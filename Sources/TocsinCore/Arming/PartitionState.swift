@@ -156,6 +156,8 @@ package struct SiteState: Hashable, Sendable {
     package var pendingCommands: [PendingCommand] = []
     /// Counts the commands that were put to the partner: makes their ids.
     package var commandsAsked: Int64 = 0
+    /// Until when an answer is awaited on an alarm that is to be verified (decisions §6).
+    package var verifications: [IncidentID: Instant] = [:]
     /// The id that the next incident gets.
     package var nextIncident: Int64 = 1
     /// Counts commands that carried a code, so that every one of them is a change of the site, whatever it did.
@@ -179,6 +181,7 @@ package struct SiteState: Hashable, Sendable {
         for zone in zones.values { consider(zone.pendingUntil) }
         for schedule in schedules.values { consider(schedule.nextDeadline) }
         for command in pendingCommands { consider(command.expiresAt) }
+        for deadline in verifications.values { consider(deadline) }
         return earliest
     }
 }

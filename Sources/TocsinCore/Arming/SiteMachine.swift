@@ -169,18 +169,6 @@ package struct SiteMachine: Sendable {
         effects += step.effects
         return effects
     }
-
-    /// Operators resolved the alarm: the incident is over for the premises too, and the next trip opens another.
-    package mutating func incidentResolved(_ id: IncidentID) {
-        for partition in configuration.partitions {
-            let shown = state.partitions[partition.id]?.inAlarm
-            state.partitions[partition.id]?.incidents.removeAll { $0.id == id }
-            let isShown = state.partitions[partition.id]?.inAlarm
-            if configuration.site.armingModel == .platformTriggered, shown != isShown {
-                state.partitions[partition.id]?.version += 1
-            }
-        }
-    }
 }
 
 extension PanelStep {

@@ -6,6 +6,7 @@ extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
     static let panelMembers: Set<String> = [
         "zones", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
+        "verifications",
     ]
 
     func writePanel(to writer: inout JSONWriter) {
@@ -31,6 +32,14 @@ extension SiteState {
             }
         }
         if commandsAsked > 0 { writer.member("asked", commandsAsked) }
+        if !verifications.isEmpty {
+            writer.name("verifications")
+            writer.object { writer in
+                for (incident, deadline) in verifications.sorted(by: { $0.key < $1.key }) {
+                    writer.member(String(incident.value), deadline.millisecondsSinceEpoch)
+                }
+            }
+        }
     }
 
     mutating func readPanel(_ json: JSONObject) throws {
@@ -48,6 +57,12 @@ extension SiteState {
         looks = json["looks"]?.integer ?? 0
         pendingCommands = try json["waiting"]?.array?.map { try PendingCommand($0.object ?? [:]) } ?? []
         commandsAsked = json["asked"]?.integer ?? 0
+        for member in json["verifications"]?.object?.members ?? [] {
+            guard let id = Int64(member.name), let deadline = member.value.integer else {
+                throw SnapshotError(description: "a verification of a state cannot be read")
+            }
+            verifications[IncidentID(id)] = Instant(millisecondsSinceEpoch: deadline)
+        }
     }
 }
 

@@ -7,22 +7,18 @@ package struct EventPlace: Sendable {
     package var sequence: Int64
     /// When it was committed.
     package var createdAt: Instant
-    /// The numbers given to the alarms that the same decision creates, in their order.
-    package var newAlarms: [AlarmNumber]
-    /// The numbers of the alarms of incidents that events refer to.
+    /// The numbers of the alarms of incidents that events refer to; the commit gives those of new ones.
     package var incidentAlarms: [IncidentID: AlarmNumber]
 
     package init(
         id: EventID,
         sequence: Int64,
         createdAt: Instant,
-        newAlarms: [AlarmNumber] = [],
         incidentAlarms: [IncidentID: AlarmNumber] = [:]
     ) {
         self.id = id
         self.sequence = sequence
         self.createdAt = createdAt
-        self.newAlarms = newAlarms
         self.incidentAlarms = incidentAlarms
     }
 
@@ -30,7 +26,6 @@ package struct EventPlace: Sendable {
     package func number(of alarm: AlarmReference) -> AlarmNumber? {
         switch alarm {
         case .existing(let number): number
-        case .new(let index): newAlarms.indices.contains(index) ? newAlarms[index] : nil
         case .incident(let id): incidentAlarms[id]
         }
     }

@@ -12,8 +12,8 @@ extension PartitionPolicy {
     /// The members, by the names of the wire.
     package static let members = [
         "exit_violation", "exit_error", "exit_restart", "stay_if_unvacated", "offline_zone", "bell_seconds",
-        "abort_window_seconds", "cancel_window_seconds", "cross_zone_seconds", "bypass_limit", "custom_modes",
-        "common_area_of", "opening_hours",
+        "abort_window_seconds", "cancel_window_seconds", "cross_zone_seconds", "verification_seconds",
+        "bypass_limit", "custom_modes", "common_area_of", "opening_hours",
     ]
     /// A name fits a keypad's display and an event's `mode`.
     package static let customModeLength = 1...40
@@ -49,6 +49,7 @@ extension PartitionPolicy {
         all["abort_window_seconds"] = abortWindowSeconds.map { JSON($0) }
         all["cancel_window_seconds"] = JSON(cancelWindowSeconds)
         all["cross_zone_seconds"] = JSON(crossZoneSeconds)
+        all["verification_seconds"] = JSON(verificationSeconds)
         all["bypass_limit"] = bypassLimit.map { JSON($0) }
         all["custom_modes"] = JSON(customModes)
         all["common_area_of"] = .array(commonAreaOf.map { JSON($0) })

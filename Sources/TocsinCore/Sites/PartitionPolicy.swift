@@ -39,6 +39,8 @@ package struct PartitionPolicy: Hashable, Sendable {
     package var cancelWindowSeconds = 300
     /// Within what time two independent detectors verify an incident, and two of a cross group make one, in seconds.
     package var crossZoneSeconds = 300
+    /// Within what time an intrusion alarm must be verified before it is escalated, in seconds; 0 asks for nothing.
+    package var verificationSeconds = 0
     /// How many zones an arming may leave out; none means any number.
     package var bypassLimit: Int?
     /// The names that `custom_mode` may take.
@@ -55,6 +57,8 @@ package struct PartitionPolicy: Hashable, Sendable {
     package static let abortWindowRange = 0...120
     package static let cancelWindowRange = 0...3600
     package static let crossZoneRange = 10...3600
+    /// 0 is off; what is asked for gives somebody time to look.
+    package static let verificationRange = 0...AlarmVerification.secondsRange.upperBound
 }
 
 /// The windows in which a partition is to be opened (disarmed) and closed (armed), in the site's local time.
@@ -98,6 +102,7 @@ extension PartitionPolicy {
         abortWindowSeconds = settings.integer("abort_window_seconds")
         cancelWindowSeconds = settings.integer("cancel_window_seconds") ?? cancelWindowSeconds
         crossZoneSeconds = settings.integer("cross_zone_seconds") ?? crossZoneSeconds
+        verificationSeconds = settings.integer("verification_seconds") ?? verificationSeconds
         bypassLimit = settings.integer("bypass_limit")
         customModes = settings["custom_modes"]?.array?.compactMap(\.string) ?? []
         commonAreaOf = settings.integers("common_area_of") ?? []
@@ -120,6 +125,7 @@ extension PartitionPolicy {
         set("abort_window_seconds", abortWindowSeconds, standard.abortWindowSeconds) { $0.map { JSON($0) } ?? .null }
         set("cancel_window_seconds", cancelWindowSeconds, standard.cancelWindowSeconds) { JSON($0) }
         set("cross_zone_seconds", crossZoneSeconds, standard.crossZoneSeconds) { JSON($0) }
+        set("verification_seconds", verificationSeconds, standard.verificationSeconds) { JSON($0) }
         set("bypass_limit", bypassLimit, standard.bypassLimit) { $0.map { JSON($0) } ?? .null }
         set("custom_modes", customModes, standard.customModes) { JSON($0) }
         set("common_area_of", commonAreaOf, standard.commonAreaOf) { .array($0.map { JSON($0) }) }

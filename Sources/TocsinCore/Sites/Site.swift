@@ -167,6 +167,8 @@ package struct SiteConfiguration: Hashable, Sendable {
     package var schedules: [Schedule]
     /// The dealer's, on which schedules rest; loaded where there are schedules.
     package var holidays: Set<CivilDate>
+    /// Whether the dealer wants alarms that a disarm cancelled to resolve themselves (T28).
+    package var autoResolvesCancelled = false
 
     package init(
         site: Site,

@@ -9,6 +9,7 @@ enum Schema {
         ("0001 tables", Migration0001.migrate),
         ("0002 platform arming", Migration0002.migrate),
         ("0003 notices", Migration0003.migrate),
+        ("0005 alarms", Migration0005.migrate),
         ("0007 snapshots", Migration0007.migrate),
     ]
 

@@ -20,8 +20,8 @@ extension SQLiteReading {
 
     func counts() throws -> [String: Int64] {
         let tables = [
-            "dealer", "partner", "site", "partition", "fixture", "app", "endpoint", "event", "alarm", "audit",
-            "exceptional_delivery", "delivery_attempt", "admin_token", "notice", "snapshot",
+            "dealer", "partner", "site", "partition", "fixture", "app", "endpoint", "event", "alarm", "alarm_entry",
+            "audit", "exceptional_delivery", "delivery_attempt", "admin_token", "notice", "snapshot",
         ]
         var counts: [String: Int64] = [:]
         for table in tables { counts[table] = try database.number("SELECT count(*) FROM \(table)") }

@@ -122,6 +122,11 @@ extension SQLiteTransaction {
         )
     }
 
+    /// The same for every site of a dealer, whose settings all of them keep.
+    func raiseVersions(ofSitesOf dealer: DealerID) throws {
+        try database.run("UPDATE site SET \(Self.changed) WHERE dealer_id = ?", [dealer])
+    }
+
     private static let changed = """
         version = version + 1,
             next_due = CASE arming_model WHEN '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
@@ -153,7 +158,10 @@ struct SiteLoader {
     init(_ database: Database) throws {
         site = try PreparedStatement(
             database,
-            "SELECT \(Site.columns), version, state, next_due FROM site WHERE id = ?"
+            """
+            SELECT \(Site.columns), version, state, next_due,
+                (SELECT auto_resolve_cancelled FROM dealer WHERE dealer.id = dealer_id) FROM site WHERE id = ?
+            """
         )
         partitions = try PreparedStatement(database, "\(Partition.select) WHERE site_id = ?")
         zones = try PreparedStatement(
@@ -178,13 +186,13 @@ struct SiteLoader {
     /// Loads a site; its people only where asked for, and where codes are checked: they may be thousands.
     func load(_ id: SiteID, withPeople: Bool = true) throws -> SiteRecord? {
         guard
-            let (found, version, state, isReconfigured) = try site.first(
+            let (found, version, state, isReconfigured, resolves) = try site.first(
                 id,
                 read: {
                     (
                         try Site($0), $0.integer(Site.columnCount),
                         try SiteState(snapshot: $0.bytes(Site.columnCount + 1)),
-                        $0.optional(Site.columnCount + 2, $0.integer) == 0
+                        $0.optional(Site.columnCount + 2, $0.integer) == 0, $0.bool(Site.columnCount + 3)
                     )
                 }
             )
@@ -216,6 +224,7 @@ struct SiteLoader {
             )
             if !configuration.schedules.isEmpty { configuration.holidays = try restingDays(of: found.dealerID) }
         }
+        configuration.autoResolvesCancelled = resolves
         return SiteRecord(
             configuration: configuration,
             state: state,

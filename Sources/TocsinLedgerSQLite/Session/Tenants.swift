@@ -88,13 +88,21 @@ extension SQLiteReading {
 extension SQLiteTransaction {
     func insert(_ dealer: Dealer) throws {
         try database.run(
-            "INSERT INTO dealer (id, name, created_at) VALUES (?, ?, ?)",
-            [dealer.id, dealer.name, dealer.createdAt]
+            "INSERT INTO dealer (id, name, created_at, auto_resolve_cancelled) VALUES (?, ?, ?, ?)",
+            [dealer.id, dealer.name, dealer.createdAt, dealer.autoResolvesCancelled]
         )
     }
 
     func update(_ dealer: Dealer) throws {
-        try database.run("UPDATE dealer SET name = ? WHERE id = ?", [dealer.name, dealer.id])
+        let wasResolving = try database.exists(
+            "SELECT 1 FROM dealer WHERE id = ? AND auto_resolve_cancelled",
+            [dealer.id]
+        )
+        try database.run(
+            "UPDATE dealer SET name = ?, auto_resolve_cancelled = ? WHERE id = ?",
+            [dealer.name, dealer.autoResolvesCancelled, dealer.id]
+        )
+        if wasResolving != dealer.autoResolvesCancelled { try raiseVersions(ofSitesOf: dealer.id) }
     }
 
     func setHolidays(_ holidays: [Holiday], of dealer: DealerID) throws {
@@ -118,6 +126,7 @@ extension SQLiteTransaction {
                 [id, id]
             )
         }
+        try database.run("DELETE FROM alarm_entry WHERE dealer_id = ?", [id])
         try database.run("DELETE FROM alarm WHERE dealer_id = ?", [id])
         try database.run("DELETE FROM event WHERE dealer_id = ?", [id])
         try database.run("DELETE FROM audit WHERE dealer_id = ?", [id])
@@ -179,10 +188,15 @@ extension SQLiteTransaction {
 }
 
 extension Dealer {
-    fileprivate static let select = "SELECT id, name, created_at FROM dealer"
+    fileprivate static let select = "SELECT id, name, created_at, auto_resolve_cancelled FROM dealer"
 
     fileprivate init(_ row: ResultRow) {
-        self.init(id: row.id(0), name: row.text(1), createdAt: row.instant(2))
+        self.init(
+            id: row.id(0),
+            name: row.text(1),
+            createdAt: row.instant(2),
+            autoResolvesCancelled: row.bool(3)
+        )
     }
 
     fileprivate static func condition(_ reach: Reach) -> Condition {

@@ -13,6 +13,12 @@ extension APIError {
                 "\(name) is in alarm. Resolve that first, or delete with ?force=true.",
                 details: ["partition_id": .string(partition.text)]
             )
+        case .unresolvedAlarm(let number, let site):
+            throw APIError(
+                .siteInAlarm,
+                "\(site) has the alarm \(number). Resolve that first, or delete with ?force=true.",
+                details: ["alarm_id": .string(number.description)]
+            )
         case .notDisarmed(let partition, let name, let state):
             throw APIError(
                 .siteArmed,

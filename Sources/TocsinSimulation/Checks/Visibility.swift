@@ -74,7 +74,7 @@ extension Check {
                     }
                 case .note(_, let action, let explanation):
                     if action.isEmpty || explanation.isEmpty { return "a note explains nothing" }
-                case .change, .alarmPriority, .event, .alarm, .mark, .notice: continue
+                case .change, .alarmPriority, .alarmAct, .event, .alarm, .mark, .notice: continue
                 }
             }
             return nil
@@ -176,7 +176,7 @@ extension ArmingEffect {
     /// Whether the premises hear of it: alarms are told to those entitled only.
     fileprivate var isLocal: Bool {
         switch self {
-        case .alarm, .alarmPriority: false
+        case .alarm, .alarmPriority, .alarmAct: false
         case .event(_, .alarmCreated), .event(_, .alarmActivity), .event(_, .alarmAnnotated): false
         case .note(_, let action, _): !["alarm.created", "alarm.silent", "alarm.duress"].contains(action)
         case .change, .event, .mark, .notice: true

@@ -22,11 +22,7 @@ extension SeededFault {
                 step.site.partitions.flatMap { step.before($0).incidents }.filter { $0.abortUntil != nil }.map(\.id)
             )
             step.effects.removeAll {
-                if case .alarm(let draft) = $0, let incident = draft.incident {
-                    waiting.contains(incident)
-                } else {
-                    false
-                }
+                if case .alarm(let draft) = $0 { waiting.contains(draft.incident) } else { false }
             }
         },
         SeededFault("T27", "the abort window never ends", in: .alarms) { step in

@@ -72,15 +72,7 @@ extension LedgerConformance {
         var decision = world.decision(version: 9)
         decision.reportIDs = ["r-1"]
         decision.marks = [.lateReport]
-        decision.alarms = [
-            AlarmDraft(
-                partitionID: world.partition.id,
-                alarmClass: .intrusion,
-                priority: .high,
-                trigger: "x",
-                location: nil
-            )
-        ]
+        decision.alarms = [world.raised(IncidentID(1))]
         decision.idempotency = [key(at: decision.at)]
 
         try expect(try await ledger.commit([decision]).first?.isConflict == true, "no conflict")
@@ -195,17 +187,11 @@ extension LedgerConformance {
         let other = try await LedgerWorld.make(in: ledger, name: "Bolt")
         func alarming(_ world: LedgerWorld, version: Int64) -> Decision {
             var decision = world.decision(version: version)
-            let draft = AlarmDraft(
-                partitionID: world.partition.id,
-                alarmClass: .intrusion,
-                priority: .high,
-                trigger: "entry-delay-expired",
-                location: "Back Door"
-            )
-            decision.alarms = [draft, draft]
-            decision.events = [0, 1].map { index in
+            let incidents = [IncidentID(version * 2), IncidentID(version * 2 + 1)]
+            decision.alarms = incidents.map { world.raised($0) }
+            decision.events = incidents.map { incident in
                 let body = AlarmCreated(
-                    alarm: .new(index),
+                    alarm: .incident(incident),
                     siteID: world.site.id,
                     priority: .high,
                     trigger: "entry-delay-expired",

@@ -20,7 +20,7 @@ package enum LedgerConformance {
     package static let all =
         commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
         + deliveryCases + noticeCases + snapshotCases + auditCases + housekeepingCases + purgeCases + platformCases
-        + historyCases
+        + historyCases + AlarmCases.all
 }
 
 /// A promise that was not kept.

@@ -73,20 +73,14 @@ extension LedgerConformance {
         try await world.ledger.read { try $0.snapshot(id, within: reach) }
     }
 
-    private static let alarm = AlarmDraft(
-        partitionID: nil,
-        alarmClass: .intrusion,
-        priority: .high,
-        trigger: "motion",
-        location: nil
-    )
-
     private static func stored(_ ledger: any Ledger) async throws {
         let world = try await LedgerWorld.make(in: ledger)
         let alone = try snapshot(world)
         var alarmed = try snapshot(world, "dev_2")
         try await store(world, [alone])
-        try await store(world, [alarmed], alarm: .new(0)) { $0.alarms = [alarm] }
+        try await store(world, [alarmed], alarm: .incident(IncidentID(1))) {
+            $0.alarms = [world.raised(IncidentID(1))]
+        }
 
         try expectEqual(try await find(world, alone.id), alone)
         alarmed.alarm = AlarmNumber(1)
@@ -149,10 +143,13 @@ extension LedgerConformance {
         let world = try await LedgerWorld.make(in: ledger)
         let (first, second) = (try snapshot(world), try snapshot(world, at: start + .seconds(1)))
         try await store(world, [first])
-        for _ in 0..<2 {
+        for number: Int64 in 1...2 {
+            let incident = IncidentID(number)
             try await store(world, [try snapshot(world, at: start + .seconds(2))]) { decision in
-                decision.alarms = [alarm]
-                decision.snapshotLinks = [first.id, second.id].map { SnapshotLink(snapshotID: $0, alarm: .new(0)) }
+                decision.alarms = [world.raised(incident)]
+                decision.snapshotLinks = [first.id, second.id].map {
+                    SnapshotLink(snapshotID: $0, alarm: .incident(incident))
+                }
             }
         }
 

@@ -161,6 +161,7 @@ extension SiteState {
         state.schedules = [ScheduleID(stored: "sch_1"): schedule]
         state.codeUses = [UserID(stored: "usr_1"): 3]
         state.nextIncident = 12
+        state.verifications = [IncidentID(7): .noon.plus(90_000), IncidentID(11): .noon]
         state.codedCommands = 99
         state.commandsAsked = 2
         state.pendingCommands = [

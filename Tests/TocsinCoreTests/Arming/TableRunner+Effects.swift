@@ -24,6 +24,7 @@ extension CaseRunner {
                 phrases.append(phrase(body, partition, draft))
                 phrases[phrases.count - 1].facts += lowered
                 (draft, lowered) = (nil, [])
+            case .alarmAct: continue
             case .mark(let mark): phrases.append(Table.Phrase(line: 0, words: ["scorecard", mark.rawValue]))
             case .note(let partition, let action, let explanation):
                 phrases.append(
@@ -60,7 +61,7 @@ extension CaseRunner {
         var words = prefix(partition) + [body.type.rawValue]
         if case .armingStateChanged(let change) = body { words += [change.previousState, "→", change.newState] }
         if let alarm { words.append(alarm.alarmClass.rawValue) }
-        return Table.Phrase(line: 0, words: words, facts: body.wireFacts(newAlarm: alarm?.incident))
+        return Table.Phrase(line: 0, words: words, facts: body.wireFacts)
     }
 
     /// The state of a partition as `GET …/arming` tells it, and what only the machine knows of its deadlines.
@@ -100,13 +101,12 @@ extension EventBody {
     /// The members of the event as a receiver reads them, nested ones as `reasons.1.zone_name`.
     ///
     /// Alarms are numbered as the site's incidents, so that a table can tell them apart.
-    fileprivate func wireFacts(newAlarm: IncidentID?) -> [(name: String, value: String)] {
+    fileprivate var wireFacts: [(name: String, value: String)] {
         let incidents = (1...99).map { IncidentID(Int64($0)) }
         let place = EventPlace(
             id: EventID(stored: "evt_1"),
             sequence: 1,
             createdAt: Instant(secondsSinceEpoch: 0),
-            newAlarms: [AlarmNumber(newAlarm?.value ?? 1)],
             incidentAlarms: Dictionary(uniqueKeysWithValues: incidents.map { ($0, AlarmNumber($0.value)) })
         )
         guard let json = try? JSONParser.parse(encoded(at: place)) else { return [("body", "unreadable")] }

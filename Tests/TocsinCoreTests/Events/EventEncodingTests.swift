@@ -18,7 +18,9 @@ struct EventEncodingTests {
             id: EventID(stored: id),
             sequence: 17,
             createdAt: try Instant(rfc3339: time),
-            newAlarms: alarms.map { AlarmNumber($0) }
+            incidentAlarms: Dictionary(
+                uniqueKeysWithValues: alarms.enumerated().map { (IncidentID(Int64($0)), AlarmNumber($1)) }
+            )
         )
     }
 
@@ -138,8 +140,14 @@ struct EventEncodingTests {
         #expect(json["created_at"] == "2026-05-26T10:21:34Z")
     }
 
-    @Test func `the alarm's number is the one at its place among the new ones`() throws {
-        let body = AlarmCreated(alarm: .new(1), siteID: site, priority: .high, trigger: "motion", location: nil)
+    @Test func `the alarm's number is the one of its incident`() throws {
+        let body = AlarmCreated(
+            alarm: .incident(IncidentID(1)),
+            siteID: site,
+            priority: .high,
+            trigger: "motion",
+            location: nil
+        )
 
         let encoded = EventBody.alarmCreated(body).encoded(at: try place("evt_1", alarms: [7, 8, 9]))
 
@@ -152,7 +160,13 @@ struct EventEncodingTests {
         "🚪 👩‍👩‍👧 🇺🇸", "e\u{301} and é", "\u{2028}\u{2029}\u{FEFF}", "</script>", "{\"state\":\"disarmed\"}", "", " ",
     ])
     func `any text survives, scalar by scalar`(text: String) throws {
-        let body = AlarmCreated(alarm: .new(0), siteID: site, priority: .low, trigger: "motion", location: text)
+        let body = AlarmCreated(
+            alarm: .incident(IncidentID(0)),
+            siteID: site,
+            priority: .low,
+            trigger: "motion",
+            location: text
+        )
 
         let encoded = EventBody.alarmCreated(body).encoded(at: try place("evt_1", alarms: [1]))
 

@@ -137,7 +137,7 @@ struct ScheduleTableRunner {
     /// Words, then members with their values; each member is quoted as a whole, so that a table can name it.
     private func text(_ effect: ArmingEffect) -> String? {
         switch effect {
-        case .change, .alarmPriority, .mark: nil
+        case .change, .alarmPriority, .alarmAct, .mark: nil
         case .note(_, let action, let explanation): "audit \(action) explanation=\(explanation)"
         case .alarm(let draft): "alarm \(draft.alarmClass.rawValue)"
         case .notice(let draft): "notice \(draft.kind.rawValue)"

@@ -80,6 +80,20 @@ package struct AlarmActivity: Hashable, Sendable {
     package var zones: [Zone]
     /// Two independent detectors have tripped (T30).
     package var isVerified: Bool
+
+    package init(
+        alarm: AlarmReference,
+        siteID: SiteID,
+        partitionID: PartitionID,
+        zones: [Zone],
+        isVerified: Bool
+    ) {
+        self.alarm = alarm
+        self.siteID = siteID
+        self.partitionID = partitionID
+        self.zones = zones
+        self.isVerified = isVerified
+    }
 }
 
 extension AlarmActivity: EventPayload {
@@ -194,14 +208,18 @@ package struct AlarmEscalated: Hashable, Sendable {
     /// ``verificationExpired``, or the caller's words.
     package var reason: String
     package var operatorID: String?
+    /// How much later than the deadline it was told, in milliseconds, where that matters (T45).
+    package var lateByMilliseconds: Int64?
 
     package init(
         alarm: AlarmReference,
         siteID: SiteID,
         priority: AlarmPriority,
         reason: String,
-        operatorID: String? = nil
+        operatorID: String? = nil,
+        lateByMilliseconds: Int64? = nil
     ) {
+        self.lateByMilliseconds = lateByMilliseconds
         self.alarm = alarm
         self.siteID = siteID
         self.priority = priority
@@ -223,11 +241,17 @@ extension AlarmEscalated: EventPayload {
         .operatorID("The person or app that escalated it; none where a deadline did.", example: nil) {
             $0.operatorID
         },
+        .optional("late_by_ms", "How much later than its deadline it was told, in milliseconds.") {
+            $0.lateByMilliseconds
+        },
     ]
 }
 
 /// Something was written to an alarm: by an operator, an app, or the panel when a disarm cancels it (T28).
 package struct AlarmAnnotated: Hashable, Sendable {
+    /// The panel's verdict on an alarm that a disarm cancelled (T28).
+    package static let cancelled = "cancelled"
+
     package var alarm: AlarmReference
     package var siteID: SiteID
     /// Who wrote it, for example `panel`, `operator` or `app`.

@@ -1,0 +1,92 @@
+// Where the arming machine and the alarms, each a machine of its own, react to each other.
+
+/// What the arming machine asks of an alarm.
+package enum AlarmAct: Hashable, Sendable {
+    /// The partition's policy asks for a verification of what was just raised.
+    case wantsVerification(seconds: Int, until: Instant)
+    /// Nobody answered by the deadline, which ran out so long ago.
+    case verificationExpired(lateBy: Duration)
+    /// The operators should know what the premises did.
+    case note(String)
+}
+
+extension SiteMachine {
+    /// Names an alarm that is raised from outside: it takes its turn among the incidents of the site.
+    package mutating func newIncident() -> IncidentID {
+        defer { state.nextIncident += 1 }
+        return IncidentID(state.nextIncident)
+    }
+
+    /// Sets until when an answer is awaited on an alarm; none: nothing is.
+    package mutating func awaitAnswer(on incident: IncidentID, until deadline: Instant?) {
+        state.verifications[incident] = deadline
+    }
+
+    /// Operators resolved the alarm: the incident is over for the premises too, and the next trip opens another.
+    package mutating func incidentResolved(_ id: IncidentID) {
+        state.verifications[id] = nil
+        for partition in configuration.partitions {
+            let shown = state.partitions[partition.id]?.inAlarm
+            state.partitions[partition.id]?.incidents.removeAll { $0.id == id }
+            let isShown = state.partitions[partition.id]?.inAlarm
+            if configuration.site.armingModel == .platformTriggered, shown != isShown {
+                state.partitions[partition.id]?.version += 1
+            }
+        }
+    }
+}
+
+extension PanelStep {
+    /// Asks for a verification where the partition's policy does: of intrusions, which are most often nothing.
+    ///
+    /// The time runs from when somebody can hear of it, which may be later than the trip.
+    func wantVerification(of incident: Incident, in partition: Partition) -> ArmingEffect? {
+        let seconds = partition.policy.verificationSeconds
+        guard seconds > 0, incident.alarmClass == .intrusion else { return nil }
+        return .alarmAct(
+            incident.id,
+            .wantsVerification(seconds: seconds, until: now + lateness + .seconds(seconds))
+        )
+    }
+
+    /// Verifications that end at this step's instant, in the order of their alarms.
+    mutating func runVerifications() {
+        for incident in state.verifications.filter({ $0.value == now }).keys.sorted() {
+            state.verifications[incident] = nil
+            effects.append(.alarmAct(incident, .verificationExpired(lateBy: lateness)))
+        }
+    }
+}
+
+extension SiteState {
+    /// Incidents of which the ledger holds an alarm that the next input may touch.
+    package var alarmedIncidents: Set<IncidentID> {
+        var incidents = Set(verifications.keys)
+        for partition in partitions.values where !partition.incidents.isEmpty {
+            incidents.formUnion(partition.incidents.lazy.filter { $0.reportedAt != nil }.map(\.id))
+        }
+        return incidents
+    }
+
+    /// Whether whoever is shown the site's arming sees no difference from the other state: alarms that are hidden, and
+    /// what is between the operators, are none of theirs (I17).
+    package func looksLike(_ other: SiteState) -> Bool {
+        if self == other { return true }
+        if !hasHiddenParts, !other.hasHiddenParts, nextIncident == other.nextIncident { return false }
+        return shown == other.shown
+    }
+
+    private var hasHiddenParts: Bool {
+        !verifications.isEmpty || partitions.values.contains { $0.incidents.contains(where: \.isSilent) }
+    }
+
+    private var shown: SiteState {
+        var state = self
+        state.verifications = [:]
+        state.nextIncident = 1
+        for (id, partition) in partitions where partition.incidents.contains(where: \.isSilent) {
+            state.partitions[id]?.incidents.removeAll(where: \.isSilent)
+        }
+        return state
+    }
+}
