@@ -36,6 +36,7 @@ struct FleetExport {
         if !apps.isEmpty { object["apps"] = .array(try apps.map(app)) }
         let holidays = try reader.holidays(of: dealer.id)
         if !holidays.isEmpty { object["holidays"] = .array(holidays.map(\.json)) }
+        if dealer.autoResolvesCancelled { object["auto_resolve_cancelled"] = true }
         return .object(object)
     }
 

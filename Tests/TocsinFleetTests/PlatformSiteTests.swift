@@ -34,6 +34,7 @@ struct PlatformSiteTests {
         #expect(found.partitions.map(\.exitDelaySeconds.stay) == [45, 45, 45], "the profile's own default")
         #expect(found.partitions[0].policy.exitError == .autoBypass && found.partitions[0].policy.bypassLimit == 3)
         #expect(found.partitions[0].policy.hours.map(\.days) == [[.mon, .tue]])
+        #expect(found.partitions[0].policy.verificationSeconds == 90 && found.autoResolvesCancelled)
         #expect(found.partitions[2].policy.commonAreaOf == [1, 2])
         #expect(found.zones[0].crossGroup == "back" && found.zones[0].exterior)
         #expect(!found.zones[1].forceArmable && !found.zones[1].abortWindow)

@@ -102,9 +102,23 @@ struct FleetReconciler {
     mutating func apply(_ dealer: FleetDealer) throws {
         let existing = try reader.dealer(named: dealer.name, within: .platform)
         let id = existing?.id ?? DealerID(drawnBy: context)
-        if existing == nil {
+        let resolves = dealer.autoResolvesCancelled
+        if var known = existing, let resolves, resolves != known.autoResolvesCancelled {
+            let changed = ["auto_resolve_cancelled"]
+            known.autoResolvesCancelled = resolves
+            note(.update, "dealer", dealer.name, members: changed)
+            try writer?.update(known)
+            try audit("dealer.update", dealer: id, target: id.text, changes(changed, of: dealer.name))
+        } else if existing == nil {
             note(.create, "dealer", dealer.name)
-            try writer?.insert(Dealer(id: id, name: dealer.name, createdAt: context.now))
+            try writer?.insert(
+                Dealer(
+                    id: id,
+                    name: dealer.name,
+                    createdAt: context.now,
+                    autoResolvesCancelled: resolves ?? false
+                )
+            )
             try audit("dealer.create", dealer: id, target: id.text, "the fleet file names \(dealer.name)")
         }
         names.dealers[dealer.name] = id

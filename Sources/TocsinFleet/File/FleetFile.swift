@@ -25,6 +25,7 @@ package struct FleetDealer: Sendable {
     package var name: String
     package var apps: [FleetApp]?
     package var holidays: [Holiday]?
+    package var autoResolvesCancelled: Bool?
 }
 
 package struct FleetApp: Sendable {

@@ -17,6 +17,7 @@ extension FleetParser {
             ("abort_window_seconds", PartitionPolicy.abortWindowRange),
             ("cancel_window_seconds", PartitionPolicy.cancelWindowRange),
             ("cross_zone_seconds", PartitionPolicy.crossZoneRange),
+            ("verification_seconds", PartitionPolicy.verificationRange),
             ("bypass_limit", PartitionPolicy.bypassLimitRange),
         ] { policy[name] = integer(members, name, in: range) }
         let longest = PartitionPolicy.customModeLength.upperBound

@@ -62,13 +62,16 @@ struct FleetParser {
     // MARK: - Dealers, apps, partners, endpoints
 
     private mutating func dealer(_ node: Node, at place: Place) -> FleetDealer? {
-        guard let members = reader.members(node, at: place, required: ["name"], optional: ["apps", "holidays"])
-        else { return nil }
+        let optional = ["apps", "holidays", "auto_resolve_cancelled"]
+        guard let members = reader.members(node, at: place, required: ["name"], optional: optional) else { return nil }
         let name = reader.text(members, "name")
         let apps = each(members, "apps") { $0.app($1, at: $2) }
         reader.distinct(apps, "the app’s name", by: \.name, at: \.place)
         let holidays = holidays(members)
-        return name.map { FleetDealer(place: place, name: $0, apps: apps, holidays: holidays) }
+        let resolves = reader.boolean(members, "auto_resolve_cancelled")
+        return name.map {
+            FleetDealer(place: place, name: $0, apps: apps, holidays: holidays, autoResolvesCancelled: resolves)
+        }
     }
 
     private mutating func app(_ node: Node, at place: Place) -> FleetApp? {

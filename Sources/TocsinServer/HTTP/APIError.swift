@@ -30,6 +30,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case consumerNotFound = "consumer_not_found"
     case snapshotNotFound = "snapshot_not_found"
     case snapshotExpired = "snapshot_expired"
+    case alarmNotFound = "alarm_not_found"
 
     case methodNotAllowed = "method_not_allowed"
 
@@ -42,6 +43,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case endpointEnabled = "endpoint_enabled"
     case idempotencyConflict = "idempotency_conflict"
     case idempotencyInProgress = "idempotency_in_progress"
+    case invalidAlarmTransition = "invalid_alarm_transition"
     case invalidTransition = "invalid_transition"
     case lastPartition = "last_partition"
     case partnerHasSites = "partner_has_sites"
@@ -79,14 +81,15 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
             .deviceNotFound, .relayNotFound, .userNotFound, .scheduleNotFound, .contactNotFound, .appNotFound,
             .endpointNotFound, .eventNotFound, .deliveryNotFound,
-            .consumerNotFound, .snapshotNotFound:
+            .consumerNotFound, .snapshotNotFound, .alarmNotFound:
             .notFound
         case .snapshotExpired: .gone
         case .methodNotAllowed: .methodNotAllowed
         case .alreadyExists, .armFailed, .armingAuthorityConflict, .armingModelLocked, .deletionRefused,
             .endpointDisabled,
             .endpointEnabled, .idempotencyConflict,
-            .idempotencyInProgress, .invalidTransition, .lastPartition, .partnerHasSites, .partnerRevoked,
+            .idempotencyInProgress, .invalidAlarmTransition, .invalidTransition, .lastPartition, .partnerHasSites,
+            .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
             .conflict
         case .versionConflict: .preconditionFailed

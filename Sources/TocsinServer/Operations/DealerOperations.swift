@@ -11,13 +11,20 @@ enum DealerOperations {
     static let schema = Schema.object([
         .required("dealer_id", .id(DealerNoun.prefix)),
         .required("name", .name),
+        autoResolve,
         .required("created_at", .time),
     ]).named("Dealer")
+
+    private static let autoResolve = Schema.Property.optional(
+        "auto_resolve_cancelled",
+        Schema.boolean.described("Whether an alarm that a disarm cancelled, and nobody took on, resolves itself.")
+    )
 
     static func json(_ dealer: Dealer) -> JSON {
         [
             "dealer_id": .string(dealer.id.text),
             "name": .string(dealer.name),
+            "auto_resolve_cancelled": .bool(dealer.autoResolvesCancelled),
             "created_at": .string(dealer.createdAt.rfc3339Seconds),
         ]
     }
@@ -48,11 +55,16 @@ enum DealerOperations {
         tag: .dealers,
         summary: "Create a dealer",
         callers: .platformAdmins,
-        body: .json(.object([.required("name", .name)])),
+        body: .json(.object([.required("name", .name), autoResolve])),
         replies: [.created("The new dealer.", schema)],
         errors: [.alreadyExists],
         handle: { call in
-            let dealer = Dealer(id: call.newID(), name: try call.body.string("name"), createdAt: call.receivedAt)
+            let dealer = Dealer(
+                id: call.newID(),
+                name: try call.body.string("name"),
+                createdAt: call.receivedAt,
+                autoResolvesCancelled: call.body.optionalBool("auto_resolve_cancelled") ?? false
+            )
             return try await call.commit { transaction in
                 try transaction.insert(dealer)
                 return change(.created(json(dealer)), "dealer.create", dealer, "The dealer \(dealer.name) was created.")
@@ -82,7 +94,7 @@ enum DealerOperations {
         tag: .dealers,
         summary: "Change a dealer",
         callers: .admins,
-        body: .json(.object([.optional("name", .name)])),
+        body: .json(.object([.optional("name", .name), autoResolve])),
         replies: [.ok("The dealer as it is now.", schema)],
         errors: [.dealerNotFound, .alreadyExists],
         handle: { call in
@@ -90,6 +102,8 @@ enum DealerOperations {
             return try await call.commit { transaction in
                 var dealer = try found(transaction.dealer(id, within: reach))
                 dealer.name = call.body.optionalString("name") ?? dealer.name
+                let resolves = call.body.optionalBool("auto_resolve_cancelled")
+                dealer.autoResolvesCancelled = resolves ?? dealer.autoResolvesCancelled
                 try transaction.update(dealer)
                 return change(.ok(json(dealer)), "dealer.change", dealer, "The dealer \(dealer.name) was changed.")
             }

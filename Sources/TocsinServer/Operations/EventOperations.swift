@@ -179,7 +179,8 @@ struct LogView {
         if place > last { throw .invalid(field, "lies beyond the end of the log, which is \(last)") }
     }
 
-    private static func dealer(_ call: Call, _ reach: Reach, _ reader: any LedgerReader) throws -> DealerID {
+    /// The dealer that the query names, or the only one that the caller reaches.
+    static func dealer(_ call: Call, _ reach: Reach, _ reader: any LedgerReader) throws -> DealerID {
         let named = call.query.optionalString("dealer_id")
         if case .dealer(let own) = reach {
             if let named, named != own.text { throw APIError.missing(.dealerNotFound, field: "dealer_id") }
@@ -188,7 +189,7 @@ struct LogView {
         guard let named else {
             throw APIError(
                 .dealerRequired,
-                "You reach several dealers, and each has a log of its own. Name one in \"dealer_id\".",
+                "You reach several dealers, and each counts its events and alarms itself. Name one in \"dealer_id\".",
                 field: "dealer_id"
             )
         }

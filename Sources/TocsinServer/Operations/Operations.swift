@@ -15,6 +15,7 @@ package enum Operations {
         ArmingOperations.all
         + ArmingActions.all
         + SignalOperations.all
+        + AlarmOperations.all
         + SnapshotOperations.all
         + SiteOperations.all
         + PartitionOperations.all

@@ -65,6 +65,11 @@ enum PartitionOperations {
         ("cancel_window_seconds", .integer(PartitionPolicy.cancelWindowRange)),
         ("cross_zone_seconds", .integer(PartitionPolicy.crossZoneRange)),
         (
+            "verification_seconds",
+            Schema.integer(PartitionPolicy.verificationRange)
+                .described("Within what time an intrusion must be verified before it is escalated; 0 asks for nothing.")
+        ),
+        (
             "bypass_limit",
             Schema.integer(PartitionPolicy.bypassLimitRange)
                 .described("How many zones an arming may leave out; left out: any number.")

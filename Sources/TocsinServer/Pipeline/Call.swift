@@ -81,18 +81,21 @@ package struct Call: Sendable {
 
     /// The call as the site engine and the audit log need it.
     var request: TocsinEngine.Request {
-        get throws {
-            TocsinEngine.Request(
-                siteID: try siteID,
-                reach: try reach,
-                actor: caller.actor,
-                receivedAt: receivedAt,
-                requestID: requestID,
-                traceID: traceID,
-                address: address,
-                idempotency: idempotency?.ticket
-            )
-        }
+        get throws { try request(at: siteID) }
+    }
+
+    /// The same for an operation whose path does not name the site.
+    func request(at site: SiteID) throws -> TocsinEngine.Request {
+        TocsinEngine.Request(
+            siteID: site,
+            reach: try reach,
+            actor: caller.actor,
+            receivedAt: receivedAt,
+            requestID: requestID,
+            traceID: traceID,
+            address: address,
+            idempotency: idempotency?.ticket
+        )
     }
 
     /// Whether the credential would still be let in: what lasts longer than a request asks again.

@@ -120,6 +120,7 @@ package struct Operation: Sendable {
     /// The chapters of the document.
     package enum Tag: String, CaseIterable, Sendable {
         case arming
+        case alarms
         case sites
         case dealers
         case partners

@@ -96,7 +96,9 @@ struct Pipeline: HTTPResponder {
         defer { if let claim { services.running.end(claim) } }
         let upload = MediaUpload(request, of: operation, progress.head)
         // The payload of an upload is known only when its handler has read it.
-        if upload == nil, let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
+        if upload == nil, let claim, let stored = try await services.stored(claim) {
+            return try await AlarmPlaceholder.filled(claim.replay(stored), from: services.ledger)
+        }
         let json = try checkedBody(bytes, operation, progress.head)
         let call = Call(
             services: services,

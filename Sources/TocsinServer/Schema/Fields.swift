@@ -26,6 +26,8 @@ package struct Fields: Sendable {
     package func optionalInteger(_ name: String) -> Int? { object[name]?.integer.map(Int.init) }
     package func optionalBool(_ name: String) -> Bool? { object[name]?.bool }
 
+    package func optionalNumber(_ name: String) -> Double? { object[name]?.number }
+
     package func strings(_ name: String) -> [String]? { object[name]?.array?.compactMap(\.string) }
 
     /// A member that is an object.
