@@ -88,6 +88,7 @@ extension AlarmAction {
         case .answerVerification: "alarm.verification_answer"
         case .add: "alarm.raise"
         case .lower: "alarm.lower"
+        case .attach: "alarm.snapshot"
         case .note: "alarm.note"
         }
     }
@@ -104,6 +105,7 @@ extension AlarmAction {
         case .expireVerification: "nobody verified it in time"
         case .add: "triggered again"
         case .lower(let priority): "lowered to \(priority.rawValue)"
+        case .attach(let snapshot): "a snapshot of \(snapshot.deviceID) came in"
         case .note(let text): text
         }
     }
@@ -119,6 +121,7 @@ extension AlarmAction {
         case .annotate(let annotation):
             details["verdict"] = annotation.verdict.map(JSON.string)
             details["notes"] = annotation.notes.map(JSON.string)
+        case .attach(let snapshot): details["snapshot_id"] = .string(snapshot.snapshotID.text)
         case .requestVerification, .expireVerification, .add, .lower, .note: break
         }
         return details

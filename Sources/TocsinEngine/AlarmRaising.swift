@@ -22,8 +22,8 @@ package struct AlarmRaising: SiteTask {
         package var trigger: String
         package var location: String?
         package var priority: AlarmPriority
-        package var snapshotID: SnapshotID?
-        package var snapshotURL: String?
+        /// What the caller named; it belongs to no other alarm yet.
+        package var snapshot: NamedSnapshot?
         /// Whether it may become a part of an alarm that is open: not where the caller must not learn of one.
         package var mayJoin: Bool
 
@@ -35,8 +35,7 @@ package struct AlarmRaising: SiteTask {
             trigger: String,
             location: String?,
             priority: AlarmPriority,
-            snapshotID: SnapshotID? = nil,
-            snapshotURL: String? = nil,
+            snapshot: NamedSnapshot? = nil,
             mayJoin: Bool = true
         ) {
             self.partitionID = partitionID
@@ -46,8 +45,7 @@ package struct AlarmRaising: SiteTask {
             self.trigger = trigger
             self.location = location
             self.priority = priority
-            self.snapshotID = snapshotID
-            self.snapshotURL = snapshotURL
+            self.snapshot = snapshot
             self.mayJoin = mayJoin
         }
 
@@ -100,15 +98,15 @@ package struct AlarmRaising: SiteTask {
             location: what.location,
             isSilent: what.isSilent
         )
-        let created = AlarmCreated(
+        var created = AlarmCreated(
             alarm: .incident(incident),
             siteID: siteID,
             deviceID: what.deviceID,
             priority: what.priority,
             trigger: what.trigger,
-            location: what.location,
-            snapshotURL: what.snapshotURL
+            location: what.location
         )
+        if let snapshot = what.snapshot { created = plan.showing(created, snapshot) }
         let alarm = plan.raise(draft, by: request.actor, created)
         plan.wantVerification(of: alarm, in: partition)
         let after = plan.alarm(incident) ?? alarm

@@ -117,14 +117,18 @@ package enum ScheduleResult: Sendable {
 package struct SignalBatch: Sendable {
     package var request: Request
     package var signals: [Signal]
+    /// The snapshots that they name, if they are the site's and belong to no alarm yet.
+    package var snapshots: [SnapshotID: NamedSnapshot]
     /// Makes the 202 reply.
     package var render: @Sendable ([SignalAnswer]) -> [UInt8]
 
     package init(
         _ signals: [Signal],
+        snapshots: [SnapshotID: NamedSnapshot] = [:],
         request: Request,
         render: @escaping @Sendable ([SignalAnswer]) -> [UInt8]
     ) {
+        self.snapshots = snapshots
         self.request = request
         self.signals = signals
         self.render = render

@@ -26,7 +26,7 @@ extension Plan {
         let known = body.incident.flatMap { book[$0] }
         switch body {
         case .alarmCreated(let created):
-            let id = emit(body, in: partition)
+            let id = emit(.alarmCreated(showing(created, of: known)), in: partition)
             if var alarm = known {
                 let place = created.location.map { " at \($0)" } ?? ""
                 begin(&alarm, by: actor, "Raised: \(created.trigger)\(place)", event: id)
@@ -93,7 +93,7 @@ extension Plan {
     package mutating func raise(_ draft: AlarmDraft, by actor: AuditEntry.Actor, _ created: AlarmCreated) -> Alarm {
         open(draft)
         var alarm = Alarm(draft, dealerID: decision.dealerID, siteID: decision.siteID, createdAt: decision.at)
-        let id = emit(.alarmCreated(created), in: draft.partitionID)
+        let id = emit(.alarmCreated(showing(created, of: alarm)), in: draft.partitionID)
         begin(&alarm, by: actor, "Raised: \(draft.trigger)" + (draft.location.map { " at \($0)" } ?? ""), event: id)
         return alarm
     }
@@ -106,6 +106,8 @@ extension Plan {
     ) {
         var entry = alarm.begin(by: actor, text, at: decision.at)
         entry.eventID = event
+        let shown = decision.snapshotLinks.last { $0.alarm == .incident(alarm.incident) }
+        if let shown { entry.details["snapshot_id"] = .string(shown.snapshotID.text) }
         book.take(alarm, entry)
     }
 

@@ -12,7 +12,9 @@ package struct Plan {
     private(set) var inquiries: [PartnerInquiry] = []
     /// The alarms that it may touch, and what it does to them.
     var book: AlarmBook
-    private let tools: DecisionTools
+    /// What the signals that are being judged name.
+    var namedSnapshots: [(Signal, NamedSnapshot)] = []
+    let tools: DecisionTools
     /// The state as the commands find it: the stored one, planned anew where the configuration has changed.
     private var baseline: SiteState
 

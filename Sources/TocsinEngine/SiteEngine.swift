@@ -336,6 +336,7 @@ package final class SiteEngine: Service {
             var work = work
             switch outcome {
             case .committed(let events, let version):
+                tools.recentSnapshots.committed(plan.decision)
                 if let state = plan.decision.newState {
                     let configuration = plan.record.configuration
                     cache.store(

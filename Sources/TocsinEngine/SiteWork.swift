@@ -271,7 +271,11 @@ struct SiteWork {
         let known = Set(batch.signals.compactMap(\.signalID).filter { seen.contains(Self.key(ofSignal: $0)) })
         let outcome = plan.machine.signals(batch.signals, known: known, receivedAt: request.receivedAt)
         plan.takeOwn(outcome.deadlineEffects)
+        plan.namedSnapshots = batch.signals.compactMap { signal in
+            signal.snapshotID.flatMap { batch.snapshots[$0] }.map { (signal, $0) }
+        }
         let taken = plan.take(outcome.effects, for: request)
+        plan.namedSnapshots = []
         for (signal, answer) in zip(batch.signals, outcome.answers) {
             guard let id = signal.signalID, answer.outcome != .duplicate, answer.outcome != .rejected else { continue }
             let key = Self.key(ofSignal: id)
@@ -318,4 +322,5 @@ struct DecisionTools: Sendable {
     var vault: Vault
     var timeZones: TimeZones
     let desk: PartnerDesk
+    let recentSnapshots = RecentSnapshots()
 }

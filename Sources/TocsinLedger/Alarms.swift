@@ -45,19 +45,23 @@ package struct AlarmNeeds: Hashable, Sendable {
     package var incidents: Set<IncidentID>
     /// Of each the newest alarm that is not resolved, if there is one.
     package var slots: Set<Slot>
+    /// Of each the newest alarm that is not resolved, if there is one.
+    package var devices: Set<DeviceID>
 
-    package init(incidents: Set<IncidentID> = [], slots: Set<Slot> = []) {
+    package init(incidents: Set<IncidentID> = [], slots: Set<Slot> = [], devices: Set<DeviceID> = []) {
         self.incidents = incidents
         self.slots = slots
+        self.devices = devices
     }
 
     package static let none = AlarmNeeds()
 
-    package var isEmpty: Bool { incidents.isEmpty && slots.isEmpty }
+    package var isEmpty: Bool { incidents.isEmpty && slots.isEmpty && devices.isEmpty }
 
     package mutating func formUnion(_ other: AlarmNeeds) {
         incidents.formUnion(other.incidents)
         slots.formUnion(other.slots)
+        devices.formUnion(other.devices)
     }
 }
 

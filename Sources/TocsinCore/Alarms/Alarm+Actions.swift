@@ -17,6 +17,8 @@ package enum AlarmAction: Hashable, Sendable {
     case add(AlarmActivity)
     /// A disarm cancelled it (T28).
     case lower(AlarmPriority)
+    /// An image or a video came that belongs to it.
+    case attach(SnapshotCreated)
     case note(String)
 }
 
@@ -92,7 +94,7 @@ extension Alarm {
             return openVerification.map(AlarmRefusal.verificationOpen)
         case .answerVerification, .expireVerification:
             return openVerification == nil ? .noVerification(verification) : nil
-        case .annotate, .add, .lower, .note: return nil
+        case .annotate, .add, .lower, .attach, .note: return nil
         }
     }
 
@@ -136,6 +138,16 @@ private struct AlarmStep {
             alarm.priority = priority
             let word = priority.rawValue
             change(.lowered, "Its priority is \(word) from now on", ["priority": .string(word)])
+        case .attach(let snapshot):
+            change(
+                .snapshotAdded,
+                "A snapshot of \(snapshot.deviceID) came in",
+                [
+                    "snapshot_id": .string(snapshot.snapshotID.text),
+                    "device_id": .string(snapshot.deviceID.text),
+                ],
+                .snapshotCreated(snapshot)
+            )
         case .note(let text): change(.noted, text)
         }
     }

@@ -15,6 +15,8 @@ package struct AlarmEntry: Hashable, Sendable {
         case verificationRequested = "verification_requested"
         case verificationAnswered = "verification_answered"
         case verificationExpired = "verification_expired"
+        /// An image or a video belongs to it.
+        case snapshotAdded = "snapshot_added"
         /// The premises did something that is worth knowing, such as opening.
         case noted
     }
@@ -88,6 +90,12 @@ package struct AlarmBook: Sendable {
             $0.state != .resolved && $0.alarmClass == alarmClass && $0.partitionID == partition
                 && $0.isSilent == isSilent
         }.max { $0.incident < $1.incident }
+    }
+
+    /// The newest alarm of a device that is not resolved and was raised since.
+    package func unresolved(of device: DeviceID, since: Instant) -> Alarm? {
+        alarms.values.filter { $0.state != .resolved && $0.deviceID == device && $0.createdAt >= since }
+            .max { $0.incident < $1.incident }
     }
 
     /// Adds an alarm that is being raised; its first entry follows with the event that tells of it.

@@ -129,12 +129,21 @@ package struct Signal: Hashable, Sendable {
     /// When it happened, by the panel's clock.
     package var timestamp: Instant
     package var signalID: String?
+    /// What the sender took of it, to be shown with the alarm.
+    package var snapshotID: SnapshotID?
 
-    package init(origin: Origin, kind: Kind, timestamp: Instant, signalID: String? = nil) {
+    package init(
+        origin: Origin,
+        kind: Kind,
+        timestamp: Instant,
+        signalID: String? = nil,
+        snapshotID: SnapshotID? = nil
+    ) {
         self.origin = origin
         self.kind = kind
         self.timestamp = timestamp
         self.signalID = signalID
+        self.snapshotID = snapshotID
     }
 
     /// Older than this on arrival, a signal tells of the past: it is judged by what was armed then (decisions §14).

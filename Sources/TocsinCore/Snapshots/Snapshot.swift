@@ -47,6 +47,8 @@ package struct Snapshot: Hashable, Sendable {
     package static let recency: Duration = .seconds(30)
     /// How long after an alarm was raised an upload of its device belongs to it unasked.
     package static let alarmReach: Duration = .seconds(600)
+    /// How long after its end an alarm may still be named by an upload.
+    package static let alarmAfterlife: Duration = .seconds(3600)
 
     /// When its address dies; in whole seconds, as it stands in the address.
     package var linkExpiresAt: Instant { Instant(secondsSinceEpoch: (createdAt + Self.linkLifetime).secondsSinceEpoch) }
@@ -87,10 +89,13 @@ package struct StoredContent: Hashable, Sendable {
 package struct SnapshotDraft: Hashable, Sendable {
     package var snapshot: Snapshot
     package var alarm: AlarmReference?
+    /// The address that events tell.
+    package var url: String
 
-    package init(snapshot: Snapshot, alarm: AlarmReference?) {
+    package init(snapshot: Snapshot, alarm: AlarmReference?, url: String) {
         self.snapshot = snapshot
         self.alarm = alarm
+        self.url = url
     }
 }
 

@@ -14,6 +14,8 @@ package struct SnapshotTask: SiteTask {
         package var size: Int
         package var content: ContentHash
         package var takenAt: Instant?
+        /// The alarm that the caller named, which is one of the site; none: the unresolved one of the device, if any.
+        package var incident: IncidentID?
 
         package init(
             id: SnapshotID,
@@ -21,7 +23,8 @@ package struct SnapshotTask: SiteTask {
             mediaType: MediaType,
             size: Int,
             content: ContentHash,
-            takenAt: Instant?
+            takenAt: Instant?,
+            incident: IncidentID? = nil
         ) {
             self.id = id
             self.deviceID = deviceID
@@ -29,6 +32,7 @@ package struct SnapshotTask: SiteTask {
             self.size = size
             self.content = content
             self.takenAt = takenAt
+            self.incident = incident
         }
     }
 
@@ -53,8 +57,13 @@ package struct SnapshotTask: SiteTask {
     package var receivedAt: Instant { caller.receivedAt }
     package var request: Request? { caller }
 
+    package var alarms: AlarmNeeds {
+        if let incident = upload.incident { return AlarmNeeds(incidents: [incident]) }
+        return AlarmNeeds(devices: [upload.deviceID])
+    }
+
     package func decide(_ plan: inout Plan) throws(VaultError) -> SnapshotAnswer {
-        let snapshot = Snapshot(
+        var snapshot = Snapshot(
             id: upload.id,
             dealerID: plan.decision.dealerID,
             siteID: plan.decision.siteID,
@@ -65,22 +74,31 @@ package struct SnapshotTask: SiteTask {
             takenAt: upload.takenAt,
             createdAt: plan.decision.at
         )
-        plan.tell(
-            .snapshotCreated(
-                SnapshotCreated(
-                    snapshotID: snapshot.id,
-                    deviceID: snapshot.deviceID,
-                    alarm: nil,
-                    url: links.url(of: snapshot),
-                    expiresAt: snapshot.linkExpiresAt
-                )
-            )
+        let alarm = alarm(for: snapshot, plan)
+        let url = links.url(of: snapshot)
+        let created = SnapshotCreated(
+            snapshotID: snapshot.id,
+            deviceID: snapshot.deviceID,
+            alarm: alarm.map { .incident($0.incident) },
+            url: url,
+            expiresAt: snapshot.linkExpiresAt
         )
-        plan.decision.snapshots.append(SnapshotDraft(snapshot: snapshot, alarm: nil))
+        if let alarm {
+            _ = plan.perform(.attach(created), on: alarm.incident, by: caller.actor)
+        } else {
+            plan.tell(.snapshotCreated(created))
+        }
+        plan.decision.snapshots.append(SnapshotDraft(snapshot: snapshot, alarm: created.alarm, url: url))
         plan.decision.audit.append(entry(of: snapshot))
+        snapshot.alarm = alarm?.number
         let reply = render(snapshot)
         try plan.keep(caller.idempotency, status: 201) { reply }
         return .created(reply: reply)
+    }
+
+    private func alarm(for snapshot: Snapshot, _ plan: Plan) -> Alarm? {
+        if let incident = upload.incident { return plan.alarm(incident) }
+        return plan.book.unresolved(of: snapshot.deviceID, since: snapshot.createdAt - Snapshot.alarmReach)
     }
 
     private func entry(of snapshot: Snapshot) -> AuditEntry {

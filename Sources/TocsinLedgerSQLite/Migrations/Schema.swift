@@ -11,6 +11,7 @@ enum Schema {
         ("0003 notices", Migration0003.migrate),
         ("0005 alarms", Migration0005.migrate),
         ("0007 snapshots", Migration0007.migrate),
+        ("0009 alarms of devices", Migration0009.migrate),
     ]
 
     /// The version that this program reads and writes.

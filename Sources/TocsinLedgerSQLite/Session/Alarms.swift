@@ -66,6 +66,17 @@ extension SQLiteReading {
             )
             if let newest, !needs.incidents.contains(newest.incident) { found.append(newest) }
         }
+        for device in needs.devices {
+            let newest = try database.first(
+                """
+                \(Alarm.select) WHERE site_id = ? AND device_id = ? AND state <> 'resolved'
+                    ORDER BY incident DESC LIMIT 1
+                """,
+                [site, device],
+                read: Alarm.init
+            )
+            if let newest, !found.contains(where: { $0.incident == newest.incident }) { found.append(newest) }
+        }
         return found
     }
 

@@ -184,7 +184,9 @@ enum AlarmOperations {
             trigger: try body.string("trigger"),
             location: body.optionalString("location") ?? zone?.name ?? device?.name,
             priority: body.optionalValue("priority") ?? alarmClass.priority,
-            snapshotID: body.optionalString("snapshot_id").flatMap(SnapshotID.init),
+            snapshot: try body.optionalString("snapshot_id").flatMap(SnapshotID.init).flatMap { id in
+                try call.unusedSnapshots([id], at: configuration.site.id, reader)[id]
+            },
             // Who may not see a hidden alarm must not find out that there is one.
             mayJoin: call.caller.seesAlarms || alarmClass != .duress
         )

@@ -24,7 +24,10 @@ enum SignalOperations {
         .required("timestamp", Schema.time.described("When it happened, in UTC (`Z` or `+00:00`).")),
         .optional(
             "snapshot_id",
-            Schema.id("snap_").nullable.described("Taken and not yet used.")
+            Schema.id(SnapshotNoun.prefix).nullable
+                .described(
+                    "What was uploaded of it before, to be shown with the alarm; one that is not known is passed over."
+                )
         ),
         .optional(
             "signal_id",
@@ -68,8 +71,10 @@ enum SignalOperations {
         errors: [.siteNotFound, .timestampNotUTC, .timestampInFuture],
         flags: [.siteBucket, .auditsItself],
         handle: { call in
+            let signals = try signals(in: call.json, receivedAt: call.receivedAt)
             let batch = SignalBatch(
-                try signals(in: call.json, receivedAt: call.receivedAt),
+                signals,
+                snapshots: try await call.unusedSnapshots(signals.compactMap(\.snapshotID), at: try call.siteID),
                 request: try call.request,
                 render: reply
             )
@@ -101,7 +106,8 @@ enum SignalOperations {
                 field: fields.path("timestamp"),
                 receivedAt: receivedAt
             ),
-            signalID: fields.optionalString("signal_id")
+            signalID: fields.optionalString("signal_id"),
+            snapshotID: fields.optionalString("snapshot_id").flatMap(SnapshotID.init)
         )
     }
 

@@ -119,3 +119,29 @@ struct MediaLimiter: Sendable {
         )
     }
 }
+
+extension Call {
+    /// Those of the snapshots that are the site's and belong to no alarm; whatever else is named is passed over, because an
+    /// alarm must not fail for a picture.
+    func unusedSnapshots(_ ids: [SnapshotID], at site: SiteID) async throws -> [SnapshotID: NamedSnapshot] {
+        if ids.isEmpty { return [:] }
+        return try await read { try unusedSnapshots(ids, at: site, $0) }
+    }
+
+    /// The same within a reading that is under way.
+    func unusedSnapshots(
+        _ ids: [SnapshotID],
+        at site: SiteID,
+        _ reader: any LedgerReader
+    ) throws -> [SnapshotID: NamedSnapshot] {
+        let reach = try reach
+        var found: [SnapshotID: NamedSnapshot] = [:]
+        for id in Set(ids) {
+            guard let snapshot = try reader.snapshot(id, within: reach), snapshot.siteID == site,
+                snapshot.alarm == nil, snapshot.linkExpiresAt > receivedAt
+            else { continue }
+            found[id] = NamedSnapshot(id: id, url: services.snapshotLinks.url(of: snapshot))
+        }
+        return found
+    }
+}

@@ -54,11 +54,16 @@ enum SnapshotOperations {
             """,
         callers: .holding(.snapshotsWrite),
         query: [
-            .optional("taken_at", Schema.time.described("When it was taken, in UTC (`Z` or `+00:00`)."))
+            .optional(
+                "alarm_id",
+                Schema.string(3...24)
+                    .described("The alarm that it belongs to; left out: the unresolved one of the device, if any.")
+            ),
+            .optional("taken_at", Schema.time.described("When it was taken, in UTC (`Z` or `+00:00`).")),
         ],
         body: .media(MediaType.allCases),
         replies: [.created("The snapshot.", schema)],
-        errors: [.deviceNotFound, .unreadableMedia, .timestampNotUTC, .timestampInFuture],
+        errors: [.deviceNotFound, .alarmNotFound, .unreadableMedia, .timestampNotUTC, .timestampInFuture],
         flags: [.siteBucket],
         bodyLimit: Snapshot.sizeMaximum,
         handle: { call in try await SnapshotReception(call).reply() }

@@ -51,6 +51,7 @@ struct SnapshotReception {
         let takenAt = try call.query.optionalString("taken_at").map {
             try ReportedTime.instant($0, field: "taken_at", receivedAt: call.receivedAt)
         }
+        let incident = try await incident(at: site)
         let (id, deviceID): (SnapshotID, DeviceID) = (call.newID(), try deviceID)
         var parts = upload.parts()
         return try await services.snapshotFiles.receive(
@@ -66,11 +67,29 @@ struct SnapshotReception {
                     mediaType: type,
                     size: received.size,
                     content: received.content.hash,
-                    takenAt: takenAt
+                    takenAt: takenAt,
+                    incident: incident
                 )
                 return try await store(stored, received, at: site.id)
             }
         )
+    }
+
+    /// The alarm that the request names, if it may still get a picture.
+    private func incident(at site: Site) async throws -> IncidentID? {
+        guard let text = call.query.optionalString("alarm_id") else { return nil }
+        let (reach, seesAlarms) = (try call.reach, call.caller.seesAlarms)
+        let alarm = try await call.read { reader in
+            try AlarmNumber(text: text).flatMap { try reader.alarm($0, of: site.dealerID, within: reach) }
+        }
+        guard let alarm, seesAlarms || !alarm.isSilent else {
+            throw APIError.missing(.alarmNotFound, field: "alarm_id")
+        }
+        guard alarm.siteID == site.id else { throw APIError.invalid("alarm_id", "is an alarm of another site") }
+        if let resolved = alarm.resolved, resolved.at < call.receivedAt - Snapshot.alarmAfterlife {
+            throw APIError.invalid("alarm_id", "is an alarm that was resolved more than an hour ago")
+        }
+        return alarm.incident
     }
 
     private func store(

@@ -12,6 +12,7 @@ extension LedgerConformance {
         LedgerCase("purging tells which contents no snapshot has any more", purged),
         LedgerCase("contents are listed once each, with their size", contents),
         LedgerCase("a site takes its snapshots along", gone),
+        LedgerCase("the newest unresolved alarm of a device is found", ofDevice),
     ]
 
     private static let start = LedgerWorld.start
@@ -59,7 +60,7 @@ extension LedgerConformance {
             at: start,
             audit: [world.auditEntry("snapshot.create")]
         )
-        decision.snapshots = snapshots.map { SnapshotDraft(snapshot: $0, alarm: alarm) }
+        decision.snapshots = snapshots.map { SnapshotDraft(snapshot: $0, alarm: alarm, url: "") }
         change(&decision)
         let outcome = try await world.ledger.commit([decision]).first
         try expect(outcome?.events != nil, "the decision was not committed")
@@ -73,14 +74,28 @@ extension LedgerConformance {
         try await world.ledger.read { try $0.snapshot(id, within: reach) }
     }
 
+    /// Has a decision raise an alarm of the device.
+    private static func raise(_ incident: Int64, of device: String = "dev_1", in decision: inout Decision) {
+        let draft = AlarmDraft(
+            incident: IncidentID(incident),
+            partitionID: nil,
+            deviceID: DeviceID(stored: device),
+            alarmClass: .intrusion,
+            priority: .high,
+            trigger: "motion",
+            location: nil
+        )
+        var alarm = Alarm(draft, dealerID: decision.dealerID, siteID: decision.siteID, createdAt: decision.at)
+        let entry = alarm.begin(by: .system, "Raised: motion", at: decision.at)
+        decision.alarms.append(AlarmChange(alarm: alarm, baseVersion: 0, entries: [entry]))
+    }
+
     private static func stored(_ ledger: any Ledger) async throws {
         let world = try await LedgerWorld.make(in: ledger)
         let alone = try snapshot(world)
         var alarmed = try snapshot(world, "dev_2")
         try await store(world, [alone])
-        try await store(world, [alarmed], alarm: .incident(IncidentID(1))) {
-            $0.alarms = [world.raised(IncidentID(1))]
-        }
+        try await store(world, [alarmed], alarm: .incident(IncidentID(1))) { raise(1, in: &$0) }
 
         try expectEqual(try await find(world, alone.id), alone)
         alarmed.alarm = AlarmNumber(1)
@@ -91,7 +106,7 @@ extension LedgerConformance {
     private static func refusedLeavesNone(_ ledger: any Ledger) async throws {
         let world = try await LedgerWorld.make(in: ledger)
         var decision = world.decision(version: 99)
-        decision.snapshots = [SnapshotDraft(snapshot: try snapshot(world), alarm: nil)]
+        decision.snapshots = [SnapshotDraft(snapshot: try snapshot(world), alarm: nil, url: "")]
 
         try expect(try await ledger.commit([decision]).first?.isConflict == true, "no conflict")
 
@@ -144,12 +159,10 @@ extension LedgerConformance {
         let (first, second) = (try snapshot(world), try snapshot(world, at: start + .seconds(1)))
         try await store(world, [first])
         for number: Int64 in 1...2 {
-            let incident = IncidentID(number)
             try await store(world, [try snapshot(world, at: start + .seconds(2))]) { decision in
-                decision.alarms = [world.raised(incident)]
-                decision.snapshotLinks = [first.id, second.id].map {
-                    SnapshotLink(snapshotID: $0, alarm: .incident(incident))
-                }
+                raise(number, in: &decision)
+                let alarm = AlarmReference.incident(IncidentID(number))
+                decision.snapshotLinks = [first.id, second.id].map { SnapshotLink(snapshotID: $0, alarm: alarm) }
             }
         }
 
@@ -212,5 +225,23 @@ extension LedgerConformance {
         try expectEqual(try await find(world, two.id)?.id, two.id)
         try await ledger.write { try $0.deleteDealer(world.dealer.id) }
         try expectEqual(try await ledger.read { try $0.counts()["snapshot"] }, 0)
+    }
+
+    private static func ofDevice(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        try await store(world, [try snapshot(world)]) { decision in
+            raise(1, in: &decision)
+            raise(2, in: &decision)
+            raise(3, of: "dev_2", in: &decision)
+        }
+        let site = world.site.id
+        func found(_ devices: [String], _ incidents: Set<IncidentID> = []) async throws -> [Int64] {
+            let needs = AlarmNeeds(incidents: incidents, devices: Set(devices.map(DeviceID.init(stored:))))
+            return try await ledger.read { try $0.alarms(of: site, needs) }.map(\.incident.value).sorted()
+        }
+
+        try expectEqual(try await found(["dev_1"]), [2])
+        try expectEqual(try await found(["dev_1", "dev_2", "dev_3"]), [2, 3])
+        try expectEqual(try await found(["dev_1"], [IncidentID(2)]), [2])
     }
 }

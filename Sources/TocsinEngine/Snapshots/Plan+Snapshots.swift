@@ -1,0 +1,53 @@
+import TocsinCore
+import TocsinLedger
+
+/// A stored snapshot that a signal or a raised alarm names, with the address that the alarm's event tells.
+package struct NamedSnapshot: Hashable, Sendable {
+    package var id: SnapshotID
+    package var url: String
+
+    package init(id: SnapshotID, url: String) {
+        self.id = id
+        self.url = url
+    }
+}
+
+extension Plan {
+    /// The event of an alarm that is being raised, with the snapshot that is there already; from now on that belongs to it.
+    ///
+    /// It is the one that a signal of the zone named, else the newest of the device that belongs to no alarm.
+    mutating func showing(_ created: AlarmCreated, of alarm: Alarm?) -> AlarmCreated {
+        guard created.snapshotURL == nil else { return created }
+        let taken = Set(decision.snapshotLinks.map(\.snapshotID))
+        let named = namedSnapshots.first { signal, snapshot in
+            names(signal, created, alarm) && !taken.contains(snapshot.id)
+        }
+        guard let snapshot = named?.1 ?? newestSnapshot(of: created.deviceID) else { return created }
+        return showing(created, snapshot)
+    }
+
+    /// The event with this snapshot, which belongs to the alarm from now on.
+    mutating func showing(_ created: AlarmCreated, _ snapshot: NamedSnapshot) -> AlarmCreated {
+        var created = created
+        created.snapshotURL = snapshot.url
+        decision.snapshotLinks.append(SnapshotLink(snapshotID: snapshot.id, alarm: created.alarm))
+        return created
+    }
+
+    private func newestSnapshot(of device: DeviceID?) -> NamedSnapshot? {
+        guard let device, let entry = tools.recentSnapshots.newest(of: device, at: decision.at, beside: decision) else {
+            return nil
+        }
+        return NamedSnapshot(id: entry.id, url: entry.url)
+    }
+
+    /// Whether the signal came from the zone, or the device, that the alarm was raised for.
+    private func names(_ signal: Signal, _ created: AlarmCreated, _ alarm: Alarm?) -> Bool {
+        switch signal.origin {
+        case .device(let device): created.deviceID == device
+        case .number(let number): alarm?.zones.first?.number == number
+        case .zone(let id):
+            record.configuration.zone(id).map { $0.number == alarm?.zones.first?.number } ?? false
+        }
+    }
+}
