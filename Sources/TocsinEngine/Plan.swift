@@ -8,6 +8,8 @@ package struct Plan {
     var machine: SiteMachine
     var decision: Decision
     var settlements: [SiteWork.Settlement] = []
+    /// Devices that have shown that they live.
+    var seenDevices: Set<DeviceID> = []
     /// What partners are asked once the decision is durable.
     private(set) var inquiries: [PartnerInquiry] = []
     /// The alarms that it may touch, and what it does to them.

@@ -32,6 +32,8 @@ package final class SiteEngine: Service {
     private let tools: DecisionTools
     private let desk: PartnerDesk
     private let sinks: [any EventSink]
+    /// Hears which devices have sent signals.
+    private let devices: DeviceRegistry?
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
     private let logger: Logger
     /// Zones of local time, each read once.
@@ -48,6 +50,7 @@ package final class SiteEngine: Service {
         vault: Vault,
         timeZones: TimeZones = TimeZones(),
         partners: (any PartnerCommander)? = nil,
+        devices: DeviceRegistry? = nil,
         sinks: [any EventSink],
         logger: Logger
     ) {
@@ -57,6 +60,7 @@ package final class SiteEngine: Service {
         desk = PartnerDesk(commander: partners)
         tools = DecisionTools(randomness: randomness, vault: vault, timeZones: timeZones, desk: desk)
         self.sinks = sinks
+        self.devices = devices
         self.logger = logger
         let inbox = inbox
         deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now in
@@ -347,6 +351,7 @@ package final class SiteEngine: Service {
                         deadlines.schedule(work.siteID, at: due)
                     }
                 }
+                if let devices { plan.tell(devices) }
                 published += events
                 settled += plan.settlements
                 inquiries += plan.inquiries

@@ -276,6 +276,7 @@ struct SiteWork {
         }
         let taken = plan.take(outcome.effects, for: request)
         plan.namedSnapshots = []
+        plan.noteSightings(by: batch.signals, outcome.answers)
         for (signal, answer) in zip(batch.signals, outcome.answers) {
             guard let id = signal.signalID, answer.outcome != .duplicate, answer.outcome != .rejected else { continue }
             let key = Self.key(ofSignal: id)

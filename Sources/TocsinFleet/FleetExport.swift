@@ -119,6 +119,7 @@ struct FleetExport {
         if !isDerived { object["name"] = .string(fixture.name) }
         for name in fixture.kind.exportedMembers { object[name] = fixture.settings[name] }
         if let id = fixture.settings["device_id"]?.string { object["device"] = devices[id].map(JSON.string) }
+        if let id = fixture.settings["bridge_id"]?.string { object["bridge"] = devices[id].map(JSON.string) }
         return .object(object)
     }
 }

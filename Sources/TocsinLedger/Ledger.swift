@@ -102,6 +102,7 @@ package struct Decision: Sendable {
     package var at: Instant
     /// The alarms that it raises or changes; stored only if all of those are still of the versions decided on.
     package var alarms: [AlarmChange]
+    package var deviceChanges: [DeviceChange] = []
     package var events: [EventDraft]
     package var audit: [AuditEntry]
     package var marks: [ScorecardMark]

@@ -5,12 +5,12 @@ import TocsinCore
 /// Whatever belongs to a tenant is asked for within a ``Reach``: there is no lookup without it, so that no caller can
 /// be answered with another tenant's data by an omission.
 package protocol LedgerReader: TenantReader, SiteReader, AppReader, EndpointReader, EventReader, DeliveryReader,
-    NoticeReader, SnapshotReader, AuditReader, AlarmReader, HousekeepingReader
+    NoticeReader, DeviceReader, SnapshotReader, AuditReader, AlarmReader, HousekeepingReader
 {}
 
 /// Everything that can be changed outside the hot path; all reads see the transaction's own writes.
 package protocol LedgerTransaction: LedgerReader, TenantWriter, SiteWriter, AppWriter, EndpointWriter, EventWriter,
-    NoticeWriter, SnapshotWriter, AuditWriter, HousekeepingWriter
+    NoticeWriter, DeviceWriter, SnapshotWriter, AuditWriter, HousekeepingWriter
 {}
 
 // MARK: - Dealers, partners, admins

@@ -193,6 +193,7 @@ struct DecisionWriter {
     }
 
     private func insertRest(of decision: Decision) throws {
+        for change in decision.deviceChanges { try change.store(database) }
         for record in decision.idempotency { try record.store(database) }
         for notice in decision.notices { try notice.store(for: decision, database) }
         if !decision.reportIDs.isEmpty {

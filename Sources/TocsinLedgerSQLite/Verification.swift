@@ -14,7 +14,7 @@ struct Verification {
 
     /// One sentence for each thing that is wrong; none for a sound ledger.
     func findings() throws -> [String] {
-        try integrity() + references() + sequences() + alarms() + cursors() + states() + schedules()
+        try integrity() + references() + sequences() + alarms() + cursors() + states() + schedules() + devices()
     }
 
     private func integrity() throws -> [String] {
@@ -88,6 +88,23 @@ struct Verification {
                 GROUP BY dealer.id HAVING max(alarm.number) > dealer.last_alarm
             """
         ) { "\($0.text(0)) has an alarm A-\($0.integer(1)), its counter says \($0.integer(2))" }
+    }
+
+    /// Every device has its slot, and counts as offline where its site's state says so.
+    private func devices() throws -> [String] {
+        let missing = try database.all(
+            "SELECT id FROM fixture WHERE kind = 'device' AND id NOT IN (SELECT id FROM device) LIMIT ?",
+            [Self.findingsPerCheck]
+        ) { "\($0.text(0)) has no slot" }
+        let differing = try database.all(
+            """
+            SELECT device.id, is_offline FROM device JOIN site ON site.id = device.site_id
+                WHERE is_offline <> (json_type(CAST(state AS TEXT), '$.offline."' || device.id || '"') IS NOT NULL)
+                LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "\($0.text(0)) is \($0.bool(1) ? "offline" : "online") in the list, and not in its site's state" }
+        return missing + differing
     }
 
     private func cursors() throws -> [String] {

@@ -4,12 +4,14 @@ import TocsinLab
 /// `tocsin bench`: measures the program against references, and accounts for every event on the way.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure ingestion, delivery, the closing-time spike, timers and scale.",
+        abstract: "Measure ingestion, delivery, the closing-time spike, timers, scale and devices.",
         discussion: """
             Starts the server, the load, the receiver and the reference itself. Use a release build. A run in which \
             anything acknowledged is missing is void: exit status 1.
             """,
-        subcommands: [Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, All.self, Hello.self]
+        subcommands: [
+            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, All.self, Hello.self,
+        ]
     )
 
     struct Options: ParsableArguments {
@@ -17,6 +19,7 @@ struct Bench: AsyncParsableCommand {
         @Flag(help: "Run for seconds, once: shows that it works, not how fast.") var quick = false
         @Option(help: ArgumentHelp("How long one measurement lasts.", valueName: "n")) var seconds: Int?
         @Option(help: ArgumentHelp("Sites of the largest fleet.", valueName: "n")) var sites: Int?
+        @Option(help: ArgumentHelp("Devices that send heartbeats.", valueName: "n")) var devices: Int?
         @Option(help: ArgumentHelp("Connections of the load and of the reference.", valueName: "n"))
         var connections = 256
         @Option(help: ArgumentHelp("Where ledgers are put (default: a temporary directory).", valueName: "dir"))
@@ -25,6 +28,7 @@ struct Bench: AsyncParsableCommand {
         func validate() throws {
             if let seconds, seconds < 1 { throw ValidationError("--seconds must be at least 1") }
             if !(1...1_000).contains(connections) { throw ValidationError("--connections must be 1 to 1000") }
+            if let devices, devices < 1_000 { throw ValidationError("--devices must be at least 1000") }
             if let sites, sites < 1_000 { throw ValidationError("--sites must be at least 1000") }
         }
 
@@ -36,6 +40,7 @@ struct Bench: AsyncParsableCommand {
                 isQuick: quick,
                 seconds: seconds,
                 sites: sites,
+                devices: devices,
                 connections: connections,
                 directory: directory
             )
@@ -102,6 +107,14 @@ struct Bench: AsyncParsableCommand {
         )
         @OptionGroup var options: Options
         func run() async throws { try await options.run([ScaleBench.run]) }
+    }
+
+    struct Devices: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P7: memory and CPU with a million devices that beat once a minute; what a kill -9 forgets."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([DeviceBench.run]) }
     }
 
     struct All: AsyncParsableCommand {

@@ -70,12 +70,14 @@ enum Wiring {
             clock: clock,
             logger: logger
         )
+        let devices = DeviceRegistry(ledger: store.ledger, clock: clock, logger: logger)
         let engine = SiteEngine(
             ledger: store.ledger,
             clock: clock,
             randomness: randomness,
             vault: store.vault,
             partners: commands,
+            devices: devices,
             sinks: [delivery, broadcaster, notices],
             logger: logger
         )
@@ -85,15 +87,10 @@ enum Wiring {
             vault: store.vault,
             clock: clock,
             randomness: randomness,
-            settings: ServerSettings(
-                host: settings.host,
-                port: port,
-                publicURL: settings.publicURL ?? address,
-                trustedProxies: try proxies(settings),
-                egress: policy
-            ),
+            settings: try serverSettings(settings, port: port, address: address, policy: policy),
             sites: engine,
             deliveries: delivery,
+            devices: devices,
             fleet: RemoteFleet(service: fleet(store, policy: policy)),
             snapshotFiles: files,
             broadcaster: broadcaster,
@@ -107,6 +104,8 @@ enum Wiring {
             notices,
             engine,
             engine.deadlines,
+            SightingKeeper(registry: devices, ledger: store.ledger, clock: clock, logger: logger),
+            DeviceWatch(registry: devices, engine: engine, clock: clock, logger: logger),
             ServerService(application: application, address: address) { onListening(address) },
         ]
     }
@@ -128,6 +127,21 @@ enum Wiring {
             logger: logger
         )
         return Housekeeper(ledger: store.ledger, snapshots: keeper, clock: clock, logger: logger)
+    }
+
+    private static func serverSettings(
+        _ settings: Settings,
+        port: Int,
+        address: String,
+        policy: EgressPolicy
+    ) throws -> ServerSettings {
+        ServerSettings(
+            host: settings.host,
+            port: port,
+            publicURL: settings.publicURL ?? address,
+            trustedProxies: try proxies(settings),
+            egress: policy
+        )
     }
 
     private static func commander(

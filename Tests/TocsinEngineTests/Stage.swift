@@ -12,6 +12,7 @@ struct Stage: Sendable {
     let faults: FaultyLedger
     let world: LedgerWorld
     let engine: SiteEngine
+    let devices: DeviceRegistry
     let clock: ManualClock
     let collector: EventCollector
     let vault: Vault
@@ -78,6 +79,7 @@ func withStage(
     world givenWorld: LedgerWorld? = nil,
     startingAfter delay: Duration = .zero,
     partners: (any PartnerCommander)? = nil,
+    watchesDevices: Bool = false,
     _ body: @escaping @Sendable (Stage) async throws -> Void
 ) async throws {
     let ledger = try given ?? SQLiteLedger.open(.memory)
@@ -88,23 +90,32 @@ func withStage(
     let vault = Vault(key: Array(repeating: 7, count: Vault.keyLength))
     var logger = Logger(label: "test")
     logger.logLevel = .critical
+    let devices = DeviceRegistry(ledger: faults, clock: clock, logger: logger)
     let engine = SiteEngine(
         ledger: faults,
         clock: clock,
         randomness: SeededRandomness(seed: 42),
         vault: vault,
         partners: partners,
+        devices: devices,
         sinks: [collector],
         logger: logger
     )
+    let services: [any Service] =
+        watchesDevices
+        ? [
+            engine, engine.deadlines, SightingKeeper(registry: devices, ledger: faults, clock: clock, logger: logger),
+            DeviceWatch(registry: devices, engine: engine, clock: clock, logger: logger),
+        ] : [engine, engine.deadlines]
     let group = ServiceGroup(
-        configuration: ServiceGroupConfiguration(services: [engine, engine.deadlines], logger: logger)
+        configuration: ServiceGroupConfiguration(services: services, logger: logger)
     )
     let stage = Stage(
         ledger: ledger,
         faults: faults,
         world: world,
         engine: engine,
+        devices: devices,
         clock: clock,
         collector: collector,
         vault: vault,

@@ -125,10 +125,8 @@ import TocsinLedger
             let before = try await version()
             let body: JSON = ["holidays": [["date": "2026-12-25", "name": "Christmas"]]]
             _ = try await world.send(.put, "/v1/dealers/\(shop.dealer)/holidays", as: world.admin, body)
-            let after = try await version()
-            #expect(after > before)
             try await world.settled()
-            #expect(try await version() > after, "the engine took the site's new rules over")
+            #expect(try await version() >= before + 2, "one for the change, one for the engine that took it over")
         }
     }
 

@@ -119,12 +119,14 @@ struct ServerWorld: Sendable {
             randomness: randomness,
             broadcaster: broadcaster
         )
+        let devices = DeviceRegistry(ledger: ledger, clock: clock, logger: logger)
         let engine = SiteEngine(
             ledger: ledger,
             clock: clock,
             randomness: randomness,
             vault: vault,
             partners: partners,
+            devices: devices,
             sinks: [broadcaster],
             logger: logger
         )
@@ -149,6 +151,7 @@ struct ServerWorld: Sendable {
             settings: ServerSettings(host: "127.0.0.1", port: 0, publicURL: publicURL),
             sites: engine,
             deliveries: deliveries,
+            devices: devices,
             snapshotFiles: SnapshotFiles(root: SnapshotFiles.root(in: dataDirectory.path), clock: clock, hook: hook),
             broadcaster: broadcaster,
             metricsPage: { registry.page() },
@@ -156,7 +159,8 @@ struct ServerWorld: Sendable {
         )
         try await server.application().test(.router) { client in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let services = ServiceGroup(services: [engine], logger: logger)
+                let watch = DeviceWatch(registry: devices, engine: engine, clock: clock, logger: logger)
+                let services = ServiceGroup(services: [engine, watch], logger: logger)
                 group.addTask { try await services.run() }
                 let world = ServerWorld(
                     ledger: ledger,

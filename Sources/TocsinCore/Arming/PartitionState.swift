@@ -150,6 +150,8 @@ package struct SiteState: Hashable, Sendable {
     /// Zones that have reported; one that has not counts as closed.
     package var zones: [ZoneID: ZoneState] = [:]
     package var schedules: [ScheduleID: ScheduleState] = [:]
+    /// Devices that are offline, with their last sign of life (decisions §7).
+    package var offline: [DeviceID: Instant] = [:]
     /// How often each limited code was used.
     package var codeUses: [UserID: Int] = [:]
     /// In the order in which they came.

@@ -5,13 +5,21 @@ import TocsinJSON
 extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
     static let panelMembers: Set<String> = [
-        "zones", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
+        "zones", "offline", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
         "verifications",
     ]
 
     func writePanel(to writer: inout JSONWriter) {
         if !zones.isEmpty {
             writer.map("zones", zones) { $1.write(to: &$0) }
+        }
+        if !offline.isEmpty {
+            writer.name("offline")
+            writer.object { writer in
+                for (device, seen) in offline.sorted(by: { $0.key < $1.key }) {
+                    writer.member(device.text, seen.millisecondsSinceEpoch)
+                }
+            }
         }
         if !schedules.isEmpty {
             writer.map("schedules", schedules) { $1.write(to: &$0) }
@@ -45,6 +53,9 @@ extension SiteState {
     mutating func readPanel(_ json: JSONObject) throws {
         for member in json["zones"]?.object?.members ?? [] {
             zones[ZoneID(stored: member.name)] = try ZoneState(member.value.object ?? [:])
+        }
+        for member in json["offline"]?.object?.members ?? [] {
+            offline[DeviceID(stored: member.name)] = member.value.integer.map(Instant.init(millisecondsSinceEpoch:))
         }
         for member in json["schedules"]?.object?.members ?? [] {
             schedules[ScheduleID(stored: member.name)] = try ScheduleState(member.value.object ?? [:])

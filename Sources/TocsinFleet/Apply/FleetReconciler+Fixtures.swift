@@ -21,7 +21,9 @@ extension FleetReconciler {
         try checkOtherSchedules(wanted, of: site, partitions)
         let numbers = Set(partitions.map(\.number))
         for kind in Self.order {
-            guard let listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
+            guard var listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
+            // What others hang on comes first.
+            if kind == .device { listed = listed.filter { $0.bridge == nil } + listed.filter { $0.bridge != nil } }
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
             if kind == .user {
                 checkCodes(listed, against: stored, of: site)
@@ -52,6 +54,11 @@ extension FleetReconciler {
                     }
                     settings["device_id"] = .string(id)
                 }
+                if let bridge = fixture.bridge {
+                    let made = result[.device] ?? []
+                    guard let id = try bridgeID(bridge, of: site, stored: stored, made: made, listed) else { continue }
+                    settings["bridge_id"] = .string(id)
+                }
                 checkMode(fixture, partitions)
                 keep(fixture.code, as: .normal, in: &settings, of: site)
                 keep(fixture.duressCode, as: .duress, in: &settings, of: site)
@@ -61,6 +68,27 @@ extension FleetReconciler {
             }
         }
         return result
+    }
+
+    /// The bridge that a device names: one of the site's, or one of this file that stands before it.
+    private mutating func bridgeID(
+        _ bridge: Marked<String>,
+        of site: Site,
+        stored: [Fixture],
+        made: [(number: Int?, name: String, id: String)],
+        _ listed: [FleetFixture]
+    ) throws -> String? {
+        let wanted = listed.first { $0.name == bridge.value }
+        let type = wanted?.settings["type"] ?? stored.first { $0.name == bridge.value }?.settings["type"]
+        let id = try deviceIDs(of: site, named: made)[bridge.value]
+        guard let id, type?.string == DeviceType.bridge.rawValue else {
+            problems.add(
+                bridge.place,
+                "neither the file nor the site has the bridge “\(bridge.value)”: add it under devices, with type: bridge"
+            )
+            return nil
+        }
+        return id
     }
 
     private func keep(
@@ -294,7 +322,7 @@ private struct FixtureApplier {
         var members: [String] = []
         for name in changed {
             let written = ["_hash", "_digits"].reduce(name) { $0.replacing($1, with: "") }
-                .replacing("device_id", with: "device")
+                .replacing("device_id", with: "device").replacing("bridge_id", with: "bridge")
             if !members.contains(written) { members.append(written) }
         }
         try reconciler.writer?.update(fixture)

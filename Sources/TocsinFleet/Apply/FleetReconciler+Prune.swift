@@ -87,6 +87,11 @@ extension FleetReconciler {
             let guarding = record.configuration.partitions.filter { numbers?.contains(Int64($0.number)) ?? true }
             guard allows(DeletionGuard.obstacles(to: guarding, in: record), "zone", title) else { return }
         }
+        if fixture.kind == .device {
+            let id = DeviceID(stored: fixture.id)
+            guard allows(DeletionGuard.obstacles(to: id, in: record), "device", title) else { return }
+            try writer?.detachDevice(id, of: site.id)
+        }
         try writer?.deleteFixture(fixture.id, of: site.id)
         try notePart(.delete, fixture.kind.rawValue, title, id: fixture.id, of: site)
     }

@@ -108,6 +108,8 @@ package struct FleetFixture: Sendable {
     package var settings: JSONObject
     /// A device of the same site, by name.
     package var device: Marked<String>?
+    /// The bridge that a device hangs on, by name.
+    package var bridge: Marked<String>?
     /// Partitions of the same site, by number.
     package var partitions: Marked<[Int]>?
     package var code: Marked<String>?

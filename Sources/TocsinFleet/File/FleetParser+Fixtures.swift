@@ -2,11 +2,6 @@ import TocsinCore
 import TocsinJSON
 import Yams
 
-/// What a device is.
-package enum DeviceType: String, CaseIterable, Sendable {
-    case camera, bridge, sensor, panel
-}
-
 extension FleetParser {
     mutating func fixture(_ kind: FixtureKind, _ node: Node, at place: Place) -> FleetFixture? {
         switch kind {
@@ -55,8 +50,10 @@ extension FleetParser {
     private static let usesOfCode = 1...1_000_000
 
     private mutating func device(_ node: Node, at place: Place) -> FleetFixture? {
-        guard let members = reader.members(node, at: place, required: ["name", "type"]) else { return nil }
+        guard let members = reader.members(node, at: place, required: ["name", "type"], optional: ["bridge"])
+        else { return nil }
         var device = named(.device, members)
+        device?.bridge = reader.marked(members, "bridge")
         let type: DeviceType? = reader.choice(members, "type")
         device?.settings["type"] = type.map { .string($0.rawValue) }
         return type == nil ? nil : device

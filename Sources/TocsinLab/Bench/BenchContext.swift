@@ -12,15 +12,25 @@ package struct BenchSettings: Sendable {
     package var seconds: Int?
     /// How many sites the largest fleet has; each benchmark has its own default.
     package var sites: Int?
+    /// How many devices send heartbeats; the benchmark of devices has its own default.
+    package var devices: Int?
     /// Connections of the load, as the pools of a few partners would hold them; the same for the reference.
     package var connections: Int
     /// Where ledgers are put; on the disk that is to be measured.
     package var directory: String?
 
-    package init(isQuick: Bool, seconds: Int?, sites: Int?, connections: Int, directory: String?) {
+    package init(
+        isQuick: Bool,
+        seconds: Int?,
+        sites: Int?,
+        devices: Int? = nil,
+        connections: Int,
+        directory: String?
+    ) {
         self.isQuick = isQuick
         self.seconds = seconds
         self.sites = sites
+        self.devices = devices
         self.connections = connections
         self.directory = directory
     }

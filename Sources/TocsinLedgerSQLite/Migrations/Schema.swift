@@ -10,6 +10,7 @@ enum Schema {
         ("0002 platform arming", Migration0002.migrate),
         ("0003 notices", Migration0003.migrate),
         ("0005 alarms", Migration0005.migrate),
+        ("0006 devices", Migration0006.migrate),
         ("0007 snapshots", Migration0007.migrate),
         ("0009 alarms of devices", Migration0009.migrate),
     ]

@@ -66,6 +66,7 @@ extension SQLiteTransaction {
             fixture.values + [fixture.siteID, fixture.kind.rawValue, fixture.id]
         )
         try insertCodes(of: fixture)
+        if fixture.kind == .device { try insertDevice(fixture) }
         try raiseVersion(of: fixture.siteID)
     }
 

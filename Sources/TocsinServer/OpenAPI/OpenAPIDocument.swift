@@ -85,6 +85,7 @@ struct OpenAPIDocument {
             var content = JSONObject()
             for type in types { content[type.rawValue] = [:] }
             entry["requestBody"] = ["required": true, "content": .object(content)]
+        case .optionalJSON(let schema): entry["requestBody"] = content(schema, Reply.jsonType, isRequired: false)
         case .form(let schema):
             entry["requestBody"] = content(schema, "application/x-www-form-urlencoded", isRequired: true)
         }

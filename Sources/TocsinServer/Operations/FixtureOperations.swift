@@ -3,9 +3,9 @@ import TocsinCore
 import TocsinJSON
 import TocsinLedger
 
-/// The devices and relays of a site, to be read: the fleet file makes and changes them (decisions §11, §12).
+/// The relays of a site, to be read: the fleet file makes and changes them (decisions §11, §12).
 enum FixtureOperations {
-    static let all = Noun.all.map(\.list) + [listDevices, getDevice, getRelay]
+    static let all = Noun.all.map(\.list) + [getRelay]
 
     /// A kind of thing as the API shows it: never a code, nor what is kept of one.
     fileprivate struct Noun: Sendable {
@@ -17,7 +17,7 @@ enum FixtureOperations {
         var scope: Scope
         var members: [Schema.Property]
 
-        static let all = [device, relay]
+        static let all = [relay]
 
         var schema: Schema {
             Schema.object(
@@ -60,61 +60,6 @@ enum FixtureOperations {
         }
     }
 
-    private static let listDevices = Operation(
-        .get,
-        "/v1/devices",
-        id: "listDevices",
-        tag: .sites,
-        summary: "List the devices of a site, or those with these ids",
-        notes: "Name `site_id` or `ids`. An id that is unknown, or not the caller's to see, is left out.",
-        callers: .holding(.devicesRead),
-        query: Operation.pageParameters + [
-            .optional("site_id", .id(SiteNoun.prefix)),
-            .optional("ids", Schema.string(1...3300).described("Up to 100 ids, separated by commas.")),
-        ],
-        replies: [.ok("A page of devices.", .page(of: Noun.device.schema))],
-        errors: [.siteNotFound, .invalidCursor],
-        handle: { call in
-            let (reach, page) = (try call.reach, try call.page)
-            let ids = try ids(call)
-            let site = try call.query.optionalString("site_id").map { text in
-                guard let id = SiteID(text) else { throw APIError.missing(.siteNotFound, field: "site_id") }
-                return id
-            }
-            let found = try await call.read { reader in
-                if let site, try reader.site(site, within: reach) == nil {
-                    throw APIError.missing(.siteNotFound, field: "site_id")
-                }
-                let fixtures: [Fixture]
-                if let ids {
-                    fixtures = try ids.compactMap { try reader.fixture($0, kind: .device, within: reach) }
-                        .filter { site == nil || $0.siteID == site }
-                } else if let site {
-                    fixtures = try reader.fixtures(of: site, kind: .device, within: reach)
-                } else {
-                    throw APIError.invalid("site_id", "is required where no \"ids\" are given")
-                }
-                return try FixtureOperations.page(page, of: fixtures)
-            }
-            return .page(found.items.map(Noun.device.json), next: found.next)
-        }
-    )
-
-    private static let getDevice = Operation(
-        .get,
-        "/v1/devices/{device_id}",
-        id: "getDevice",
-        tag: .sites,
-        summary: "Get a device",
-        callers: .holding(.devicesRead),
-        replies: [.ok("The device.", Noun.device.schema)],
-        errors: [.deviceNotFound],
-        handle: { call in
-            let id: DeviceID = try call.id("device_id", orThrow: .deviceNotFound)
-            return try await one(call, id.text, .device, orThrow: .deviceNotFound)
-        }
-    )
-
     private static let getRelay = Operation(
         .get,
         "/v1/relays/{relay_id}",
@@ -131,16 +76,6 @@ enum FixtureOperations {
     )
 
     // MARK: Parts
-
-    /// Names in one request; each is a look-up of its own.
-    private static let idsMaximum = 100
-
-    private static func ids(_ call: Call) throws -> [String]? {
-        guard let text = call.query.optionalString("ids") else { return nil }
-        let ids = Set(text.split(separator: ",").map(String.init))
-        if ids.count > idsMaximum { throw APIError.invalid("ids", "names more than \(idsMaximum) devices") }
-        return Array(ids)
-    }
 
     private static func one(_ call: Call, _ id: String, _ noun: Noun, orThrow code: ErrorCode) async throws -> Reply {
         let reach = try call.reach
@@ -169,16 +104,6 @@ extension String {
 }
 
 extension FixtureOperations.Noun {
-    static let device = Self(
-        kind: .device,
-        idName: "device_id",
-        prefix: DeviceNoun.prefix,
-        name: "Device",
-        plural: "devices",
-        scope: .devicesRead,
-        members: [.required("type", .oneOf(["camera", "bridge", "sensor", "panel"]))]
-    )
-
     static let relay = Self(
         kind: .relay,
         idName: "relay_id",

@@ -1,5 +1,6 @@
 import HTTPTypes
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 
 /// Applies and exports fleet files; what does it is wired in by the program, so that the server need not read YAML.
@@ -107,6 +108,7 @@ enum FleetOperations {
             )
             let reply = try await fleet.apply(Array(call.body.string("file").utf8), request)
             await call.services.sites.reconfigured()
+            await call.services.devices.refresh()
             for dealer in reply.dealers { call.services.directory.forget(dealer) }
             for app in reply.apps {
                 call.services.directory.forget(app)

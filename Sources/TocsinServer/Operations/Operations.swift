@@ -23,6 +23,8 @@ package enum Operations {
         + UserOperations.all
         + ScheduleOperations.all
         + ContactOperations.all
+        + DeviceOperations.all
+        + DeviceHeartbeats.all
         + FixtureOperations.all
         + DealerOperations.all
         + HolidayOperations.all

@@ -173,6 +173,7 @@ package struct Call: Sendable {
         }
         // A changed configuration may have moved a site's deadlines.
         await services.sites.reconfigured()
+        await services.devices.refresh()
         return reply
     }
 

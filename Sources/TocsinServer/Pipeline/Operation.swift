@@ -10,6 +10,8 @@ package struct Operation: Sendable {
         case none
         /// A JSON value of this form.
         case json(Schema)
+        /// The same, or nothing at all.
+        case optionalJSON(Schema)
         /// `application/x-www-form-urlencoded`; the handler reads it.
         case form(Schema)
         /// A file of one of these types, which the handler reads part by part.
@@ -122,6 +124,7 @@ package struct Operation: Sendable {
         case arming
         case alarms
         case sites
+        case devices
         case dealers
         case partners
         case apps
@@ -154,7 +157,7 @@ extension Operation {
         if takesIdempotencyKey { codes += [.invalidIdempotencyKey, .idempotencyConflict, .idempotencyInProgress] }
         switch body {
         case .none: break
-        case .json: codes += [.malformedJSON, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
+        case .json, .optionalJSON: codes += [.malformedJSON, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
         case .form: codes += [.malformedRequest, .bodyTooLarge, .unsupportedMediaType]
         case .media: codes += [.bodyTooLarge, .unsupportedMediaType]
         }

@@ -177,6 +177,9 @@ struct Pipeline: HTTPResponder {
         switch operation.body {
         case .none, .media: return []
         case .json: type = Reply.jsonType
+        case .optionalJSON:
+            if head.contentType == nil, head.contentLength ?? "0" == "0" { return [] }
+            type = Reply.jsonType
         case .form: type = "application/x-www-form-urlencoded"
         }
         let tooLarge = APIError.bodyTooLarge(limit: operation.bodyLimit)
@@ -219,7 +222,14 @@ struct Pipeline: HTTPResponder {
     }
 
     private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> JSON {
-        guard case .json(let schema) = operation.body else { return [:] }
+        let schema: Schema
+        switch operation.body {
+        case .none, .form, .media: return [:]
+        case .json(let wanted): schema = wanted
+        case .optionalJSON(let wanted):
+            if bytes.isEmpty { return [:] }
+            schema = wanted
+        }
         let json: JSON
         do {
             json = try JSONParser.parse(bytes)

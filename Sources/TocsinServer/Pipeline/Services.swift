@@ -15,6 +15,8 @@ package final class Services: Sendable {
     package let tokens: TokenIssuer
     package let sites: any SiteControl
     package let deliveries: any DeliveryControl
+    /// Every device, and when it was last seen.
+    package let devices: DeviceRegistry
     /// Applies and exports fleet files; none where nobody wired one.
     let fleet: (any FleetControl)?
     /// Wakes those who follow the log.
@@ -44,6 +46,7 @@ package final class Services: Sendable {
         settings: ServerSettings,
         sites: any SiteControl,
         deliveries: any DeliveryControl,
+        devices: DeviceRegistry,
         fleet: (any FleetControl)?,
         snapshotFiles: SnapshotFiles,
         broadcaster: EventBroadcaster,
@@ -56,6 +59,7 @@ package final class Services: Sendable {
         self.settings = settings
         self.sites = sites
         self.deliveries = deliveries
+        self.devices = devices
         self.fleet = fleet
         self.snapshotFiles = snapshotFiles
         snapshotLinks = SnapshotLinks(publicURL: settings.publicURL, vault: vault)

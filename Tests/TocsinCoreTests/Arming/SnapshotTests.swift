@@ -159,6 +159,7 @@ extension SiteState {
         schedule.lateSince = .noon.plus(62)
         schedule.handledThrough = .noon.plus(63)
         state.schedules = [ScheduleID(stored: "sch_1"): schedule]
+        state.offline = [DeviceID(stored: "dev_1"): .noon.plus(64)]
         state.codeUses = [UserID(stored: "usr_1"): 3]
         state.nextIncident = 12
         state.verifications = [IncidentID(7): .noon.plus(90_000), IncidentID(11): .noon]
