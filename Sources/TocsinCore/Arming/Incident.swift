@@ -22,6 +22,10 @@ package struct Incident: Hashable, Sendable {
     /// Whether the premises are told of it still: until the bell ends, it is silenced, or the partition disarmed.
     package var isAnnounced: Bool
     package var isVerified: Bool
+    /// The premises have silenced it, by a disarm or by command, and it has not tripped again since.
+    package var isSilenced = false
+    /// A danger that was silenced, and whose zones have closed: the next trip opens another incident.
+    package var isOver = false
     /// It tripped at a time about which we heard late (decisions §14).
     package var isLate: Bool
     /// Zones that tripped since the last `alarm.activity`, and when the next one is due (T29).

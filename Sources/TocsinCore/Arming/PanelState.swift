@@ -97,7 +97,15 @@ package struct ArmedSession: Hashable, Sendable {
     package static let rememberedMaximum = 16
 }
 
-/// What a zone or its device says of itself.
+/// What a zone reports wrong with itself, whether it is open or closed.
+package enum ZoneFault: String, CaseIterable, Comparable, Sendable {
+    case tamper
+    case trouble
+
+    package static func < (a: ZoneFault, b: ZoneFault) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// What a zone or its device says of itself, in one word.
 package enum ZoneCondition: String, CaseIterable, Sendable {
     case closed
     case open
@@ -109,11 +117,18 @@ package enum ZoneCondition: String, CaseIterable, Sendable {
 
 /// The state of one zone of a site.
 package struct ZoneState: Hashable, Sendable {
-    package var condition: ZoneCondition = .closed
+    /// What its contact said last; neither a fault nor silence changes that.
+    package var isOpen = false
+    /// Last until the zone says `restored`.
+    package var faults: Set<ZoneFault> = []
+    /// Its device is offline past the debounce.
+    package var isOffline = false
     /// When the last signal that was applied happened, by the panel's clock.
     package var at: Instant?
     /// The moments of the last opens: a repetition is a duplicate even without a `signal_id`.
     package var recentOpens: [Instant] = []
+    /// Those of the last tampers: an open and a tamper in the same second of a panel's clock are two things.
+    package var recentTampers: [Instant] = []
     /// An open that counts only if it lasts until then (`delay_on_seconds`).
     package var pendingUntil: Instant?
 
@@ -121,6 +136,17 @@ package struct ZoneState: Hashable, Sendable {
 
     /// Signals of one moment that a flaky panel sends again.
     package static let rememberedOpens = 8
+
+    /// The word for all of it: an open contact shows whatever else is wrong.
+    package var condition: ZoneCondition {
+        if isOffline { return .unknown }
+        if isOpen { return .open }
+        if faults.contains(.tamper) { return .tamper }
+        return faults.contains(.trouble) ? .trouble : .closed
+    }
+
+    /// Whether it is open, and nothing else is wrong with it.
+    package var isMerelyOpen: Bool { isOpen && faults.isEmpty && !isOffline }
 }
 
 /// What a schedule rule is about to do.

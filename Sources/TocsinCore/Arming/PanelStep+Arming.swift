@@ -138,7 +138,7 @@ extension PanelStep {
         }
         var exit = ExitDelay(startedAt: now, seconds: seconds, base: base, by: by)
         // A door that stands open already is the one through which they leave (T09, T13).
-        exit.doorOpened = zones(of: partition).contains { $0.type.isEntryDoor && condition($0) == .open }
+        exit.doorOpened = zones(of: partition).contains { $0.type.isEntryDoor && isOpen($0.id) }
         self[partition].exit = exit
         let phase = Phase.arming(target: request.mode, from: before.phase.guardingMode)
         let words = "\(by.words) arms \(partition.name) in \(request.mode.wireName): \(seconds) s to leave"

@@ -99,7 +99,7 @@ extension PanelStep {
         var isUnchanged = true
         for partition in targets + areas(of: targets) where self[partition].inAlarm {
             isUnchanged = false
-            endBell(of: partition) { _ in true }
+            silenceIncidents(of: partition)
             let words = "The alarm of \(partition.name) was silenced by \(by.words)"
             note(partition, "alarm.silenced", words)
             for incident in self[partition].incidents where incident.reportedAt != nil && !incident.isSilent {

@@ -55,7 +55,7 @@ extension PanelStep {
             finishArming(partition, target, by: exit.by, "\(partition.name) was armed by \(exit.by.words)\(words)")
             return
         }
-        if !reasons.allSatisfy({ $0.zone.type.isExitRoute && condition($0.zone) == .open }) {
+        if !reasons.allSatisfy({ $0.zone.type.isExitRoute && state.zones[$0.zone.id]?.isMerelyOpen == true }) {
             failArming(partition, target, reasons.map(\.reason))
             return
         }

@@ -16,11 +16,12 @@ extension PanelStep {
         let open = self[partition].incidents.firstIndex {
             $0.alarmClass == trip.alarmClass && $0.isSilent == trip.isSilent
         }
-        if let open {
-            append(trip, to: open, in: partition)
-        } else {
-            self.open(trip, in: partition)
-        }
+        guard let open else { return self.open(trip, in: partition) }
+        if !self[partition].incidents[open].isOver { return append(trip, to: open, in: partition) }
+        // That one is history: what comes now is another danger, and whoever works alarms must see that.
+        if !self[partition].incidents[open].untold.isEmpty { tellActivity(open, in: partition) }
+        self[partition].incidents.remove(at: open)
+        self.open(trip, in: partition)
     }
 
     private mutating func open(_ trip: Trip, in partition: Partition) {
@@ -92,6 +93,8 @@ extension PanelStep {
     private func ring(_ incident: inout Incident, _ partition: Partition) {
         guard !incident.isSilent else { return }
         incident.isAnnounced = true
+        incident.isSilenced = false
+        incident.isOver = false
         let hasBell = site.site.armingModel == .platformTriggered && partition.policy.bellSeconds > 0
         incident.bellUntil = hasBell ? now + .seconds(partition.policy.bellSeconds) : nil
     }
@@ -207,11 +210,12 @@ extension PanelStep {
         for incident in self[partition].incidents where !incident.isSilent {
             guard let index = self[partition].incidents.firstIndex(where: { $0.id == incident.id }) else { continue }
             if incident.alarmClass.outlivesDisarm,
-                incident.zones.contains(where: { state.zones[$0]?.condition == .open })
+                incident.zones.contains(where: isOpen)
             {
-                // Fire does not go out by a code: silenced, and over when its zones have restored.
+                // Fire does not go out by a code: silenced, and over when its zones have closed.
                 self[partition].incidents[index].isAnnounced = false
                 self[partition].incidents[index].bellUntil = nil
+                self[partition].incidents[index].isSilenced = true
                 continue
             }
             if isDuress, incident.abortUntil != nil { report(index, in: partition) }
@@ -258,6 +262,25 @@ extension PanelStep {
         )
     }
 
+    /// The premises have silenced it: a danger is over once its zones have closed too, so that the next trip is another.
+    mutating func silenceIncidents(of partition: Partition) {
+        endBell(of: partition) { _ in true }
+        for index in self[partition].incidents.indices where !self[partition].incidents[index].isSilent {
+            self[partition].incidents[index].isSilenced = true
+        }
+        endDangers(of: partition)
+    }
+
+    /// Dangers that were silenced and whose zones have all closed are over (T29, decisions §6).
+    mutating func endDangers(of partition: Partition) {
+        for index in self[partition].incidents.indices {
+            let incident = self[partition].incidents[index]
+            if incident.isSilenced, incident.alarmClass.outlivesDisarm, !incident.zones.contains(where: isOpen) {
+                self[partition].incidents[index].isOver = true
+            }
+        }
+    }
+
     /// The siren stops; the partition stays as it is, and the memory tells (T31).
     mutating func endBell(of partition: Partition, where ends: (Incident) -> Bool) {
         for index in self[partition].incidents.indices where self[partition].incidents[index].isAnnounced {
@@ -280,8 +303,8 @@ extension AlarmClass {
         }
     }
 
-    /// Whether a disarm only silences it while its zones are open.
-    var outlivesDisarm: Bool {
+    /// Whether it is a danger of its own, which a disarm only silences while its zones are open.
+    package var outlivesDisarm: Bool {
         switch self {
         case .fire, .medical, .environment, .panic: true
         case .intrusion, .tamper, .duress: false

@@ -17,18 +17,15 @@ extension PanelStep {
     ) -> [(zone: Zone, reason: ArmFailureReason)] {
         zones(of: partition).compactMap { zone in
             if bypassed.contains(zone.id) || zone.type == .none || zone.type == .keySwitch { return nil }
-            if zone.isSecret, condition(zone) == .open { return nil }
             if isBypassed(zone, beside: partition) { return nil }
             if zone.type.isBurglary, !zone.isActive(in: mode) || !guards(zone, with: armedToo) { return nil }
-            switch condition(zone) {
-            case .closed: return nil
-            case .open:
-                if exits, zone.type.isExitRoute { return nil }
-                return (zone, zone.type == .troubleOnly ? .trouble(zone) : .open(zone))
-            case .unknown: return (zone, zone.deviceID == nil ? .unknown(zone) : .offline(zone))
-            case .tamper: return (zone, .tampered(zone))
-            case .trouble: return (zone, .trouble(zone))
-            }
+            let zoneState = state.zones[zone.id] ?? ZoneState()
+            if zoneState.isOffline { return (zone, zone.deviceID == nil ? .unknown(zone) : .offline(zone)) }
+            // A fault stands in the way also of a door that may be open.
+            if zoneState.faults.contains(.tamper) { return (zone, .tampered(zone)) }
+            if zoneState.faults.contains(.trouble) { return (zone, .trouble(zone)) }
+            if !zoneState.isOpen || zone.isSecret || exits && zone.type.isExitRoute { return nil }
+            return (zone, zone.type == .troubleOnly ? .trouble(zone) : .open(zone))
         }
     }
 

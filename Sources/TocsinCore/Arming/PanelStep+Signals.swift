@@ -55,18 +55,32 @@ extension PanelStep {
         let isLate = now - signal.timestamp > Signal.lateness
         let isSuperseded = zoneState.at.map { signal.timestamp < $0 } ?? false
         zoneState.remember(signal)
-        if !isSuperseded {
-            zoneState.at = signal.timestamp
-            zoneState.condition = signal.kind.condition
-            if signal.kind.condition == .closed { zoneState.pendingUntil = nil }
-        }
+        if !isSuperseded { zoneState.apply(signal) }
         state.zones[zone.id] = zoneState
         if isLate {
             judgeLate(signal, at: zone)
-            return answer(isSuperseded ? .superseded : .accepted, "late")
+        } else {
+            judge(signal, at: zone, isSuperseded: isSuperseded)
         }
-        judge(signal, at: zone, isSuperseded: isSuperseded)
-        return answer(isSuperseded ? .superseded : .accepted)
+        calmedDown(zone)
+        return answer(isSuperseded ? .superseded : .accepted, isLate ? "late" : nil)
+    }
+
+    /// What ends once a zone is as it should be: its danger, and a bypass that was there because it was not.
+    mutating func calmedDown(_ zone: Zone) {
+        if isOpen(zone.id) { return }
+        for owner in owners(of: zone) { endDangers(of: owner) }
+        if condition(zone) == .closed { endAutoBypass(of: zone) }
+    }
+
+    /// A zone that was left out because it was open when its partition was armed guards again once it has closed.
+    private mutating func endAutoBypass(of zone: Zone) {
+        for owner in owners(of: zone) where self[owner].bypassed[zone.id] == .auto {
+            self[owner].bypassed[zone.id] = nil
+            if self[owner].exit?.base[zone.id] == .auto { self[owner].exit?.base[zone.id] = nil }
+            touch(owner)
+            note(owner, "zone.bypass_ended", "\(zone.place) has closed: it is bypassed no longer, and guards again")
+        }
     }
 
     /// What a zone says now; an open that has closed again in the meantime was an open all the same (I4).
@@ -82,10 +96,10 @@ extension PanelStep {
             }
             opened(zone)
             if signal.kind == .triggered || isSuperseded { closed(zone) }
-        case .closed, .restored: if !isSuperseded { closed(zone) }
+        case .closed: if !isSuperseded { closed(zone) }
         // What guards against tampering alone means it at any time (I6).
         case .tamper: if zone.type == .h24Tamper { opened(zone) } else { tampered(zone) }
-        case .trouble: break
+        case .trouble, .restored: break
         }
     }
 
@@ -97,11 +111,7 @@ extension PanelStep {
     /// Stayed open as long as it must to count.
     mutating func delayOnEnded(_ zone: Zone) {
         state.zones[zone.id]?.pendingUntil = nil
-        switch condition(zone) {
-        // A trouble or a tamper that came after the open does not close the zone.
-        case .open, .trouble, .tamper: opened(zone)
-        case .closed, .unknown: break
-        }
+        if isOpen(zone.id) { opened(zone) }
     }
 
     // MARK: Late signals (decisions §14)
@@ -165,19 +175,43 @@ extension PanelStep {
 }
 
 extension ZoneState {
-    /// The same open again, or the same word of the same moment: a panel that sends twice.
+    /// The same trip again, or the same word of the same moment: a panel that sends twice.
     fileprivate func knows(_ signal: Signal) -> Bool {
-        if signal.kind.isTrip {
-            // An open and a tamper in the same second of a panel's clock are two things.
-            let isOther = at == signal.timestamp && (signal.kind == .tamper) != (condition == .tamper)
-            return !isOther && recentOpens.contains(signal.timestamp)
+        let isSameMoment = at == signal.timestamp && !isOffline
+        return switch signal.kind {
+        case .open, .triggered: recentOpens.contains(signal.timestamp)
+        case .tamper: recentTampers.contains(signal.timestamp)
+        case .closed: isSameMoment && !isOpen
+        case .trouble: isSameMoment && faults.contains(.trouble)
+        case .restored: isSameMoment && faults.isEmpty
         }
-        return at == signal.timestamp && condition == signal.kind.condition
     }
 
     fileprivate mutating func remember(_ signal: Signal) {
-        guard signal.kind.isTrip else { return }
-        recentOpens = Array((recentOpens + [signal.timestamp]).suffix(Self.rememberedOpens))
+        func kept(_ moments: [Instant]) -> [Instant] {
+            Array((moments + [signal.timestamp]).suffix(Self.rememberedOpens))
+        }
+        switch signal.kind {
+        case .open, .triggered: recentOpens = kept(recentOpens)
+        case .tamper: recentTampers = kept(recentTampers)
+        case .closed, .trouble, .restored: break
+        }
+    }
+
+    /// What the zone is after its newest signal; whatever it says, it is there.
+    fileprivate mutating func apply(_ signal: Signal) {
+        at = signal.timestamp
+        isOffline = false
+        switch signal.kind {
+        case .open: isOpen = true
+        case .closed, .triggered:
+            isOpen = false
+            pendingUntil = nil
+        case .tamper: faults.insert(.tamper)
+        case .trouble: faults.insert(.trouble)
+        // Whatever was wrong, the contact is as it was.
+        case .restored: faults = []
+        }
     }
 }
 
@@ -186,16 +220,6 @@ extension ArmedSession {
 }
 
 extension Signal.Kind {
-    /// What the zone is after it.
-    var condition: ZoneCondition {
-        switch self {
-        case .open: .open
-        case .closed, .triggered, .restored: .closed
-        case .tamper: .tamper
-        case .trouble: .trouble
-        }
-    }
-
     /// Whether it may raise an alarm.
     var isTrip: Bool {
         switch self {

@@ -53,6 +53,8 @@ struct PanelStep {
 
     func condition(_ zone: Zone) -> ZoneCondition { state.zones[zone.id]?.condition ?? .closed }
 
+    func isOpen(_ zone: ZoneID) -> Bool { state.zones[zone]?.isOpen ?? false }
+
     func zones(of partition: Partition) -> [Zone] { site.zones.filter { $0.belongs(to: partition) } }
 
     /// The partitions of a zone, in the order of their numbers; a common area's own come before it.

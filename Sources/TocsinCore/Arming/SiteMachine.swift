@@ -157,13 +157,11 @@ package struct SiteMachine: Sendable {
         var effects = deadlinesReached(by: now)
         var step = step(at: now, .signal)
         for zone in configuration.zones where zone.deviceID == device {
-            let before = step.condition(zone)
-            if isOffline, before != .unknown {
-                step.state.zones[zone.id, default: ZoneState()].condition = .unknown
-                step.wentUnknown(zone)
-            } else if !isOffline, before == .unknown {
-                step.state.zones[zone.id]?.condition = .closed
-            }
+            let wasOffline = step.state.zones[zone.id]?.isOffline ?? false
+            if isOffline == wasOffline { continue }
+            // What the zone said last stands; once its device is back it is that again.
+            step.state.zones[zone.id, default: ZoneState()].isOffline = isOffline
+            if isOffline { step.wentUnknown(zone) } else { step.calmedDown(zone) }
         }
         state = step.state
         effects += step.effects

@@ -230,6 +230,8 @@ extension Incident {
         if isSilent { writer.member("silent", true) }
         if isAnnounced { writer.member("announced", true) }
         if isVerified { writer.member("verified", true) }
+        if isSilenced { writer.member("silenced", true) }
+        if isOver { writer.member("over", true) }
         if isLate { writer.member("late", true) }
         if !untold.isEmpty { writer.member("untold", JSON(untold.map(\.text))) }
         writer.member("told", ifPresent: toldAt)
@@ -255,6 +257,8 @@ extension Incident {
         bellUntil = json.optionalInstant("bell_until")
         isAnnounced = json["announced"]?.bool ?? false
         isVerified = json["verified"]?.bool ?? false
+        isSilenced = json["silenced"]?.bool ?? false
+        isOver = json["over"]?.bool ?? false
         untold = json.ids("untold")
         toldAt = json.optionalInstant("told")
     }
@@ -278,22 +282,28 @@ extension ArmedSession {
 
 extension ZoneState {
     fileprivate func write(to writer: inout JSONWriter) {
-        if condition != .closed { writer.member("is", condition.rawValue) }
+        if isOpen { writer.member("open", true) }
+        if !faults.isEmpty { writer.member("faults", JSON(faults.sorted().map(\.rawValue))) }
+        if isOffline { writer.member("offline", true) }
         writer.member("at", ifPresent: at)
         if !recentOpens.isEmpty { writer.instants("opens", recentOpens) }
+        if !recentTampers.isEmpty { writer.instants("tampers", recentTampers) }
         writer.member("pending", ifPresent: pendingUntil)
     }
 
     fileprivate init(_ json: JSONObject) throws {
         self.init()
-        if let word = json["is"]?.string {
-            guard let known = ZoneCondition(rawValue: word) else {
-                throw SnapshotError(description: "the zone condition \"\(word)\" is unknown")
+        isOpen = json["open"]?.bool ?? false
+        for element in json["faults"]?.array ?? [] {
+            guard let fault = element.string.flatMap(ZoneFault.init(rawValue:)) else {
+                throw SnapshotError(description: "a zone's fault is unknown")
             }
-            condition = known
+            faults.insert(fault)
         }
+        isOffline = json["offline"]?.bool ?? false
         at = json.optionalInstant("at")
         recentOpens = json.instants("opens")
+        recentTampers = json.instants("tampers")
         pendingUntil = json.optionalInstant("pending")
     }
 }

@@ -80,13 +80,13 @@ enum ArmingView {
         let secret = Set(record.configuration.zones.filter(\.isSecret).map(\.id.text))
         object["zones"] = .array(
             zones.map { zone in
-                let condition = record.state.zones[ZoneID(stored: zone.id)]?.condition ?? .closed
+                var said = record.state.zones[ZoneID(stored: zone.id)] ?? ZoneState()
+                if secret.contains(zone.id) { said.isOpen = false }
                 var object: JSONObject = ["zone_id": .string(zone.id)]
                 object["number"] = zone.number.map { JSON($0) }
                 object["name"] = .string(zone.name)
                 object["type"] = zone.settings["type"]
-                let isHidden = condition == .open && secret.contains(zone.id)
-                object["state"] = .string((isHidden ? .closed : condition).rawValue)
+                object["state"] = .string(said.condition.rawValue)
                 return .object(object)
             }
         )

@@ -45,6 +45,18 @@ extension Check {
                 return nil
             }
         },
+        Check("T29", "a danger that was silenced and is over alarms anew, one that is not does not") { step in
+            guard let zone = step.opened, let alarmClass = zone.type.alwaysOnClass, alarmClass.outlivesDisarm,
+                zone.type != .h24PanicSilent, !zone.silent, let owner = step.owners(of: zone).first,
+                let was = step.before(owner).incidents.first(where: { $0.alarmClass == alarmClass && !$0.isSilent })
+            else { return nil }
+            let isOpen = was.zones.contains { step.before.zones[$0]?.isOpen == true }
+            let isAnew = step.effects.contains {
+                if case .alarm(let draft) = $0 { draft.alarmClass == alarmClass } else { false }
+            }
+            if isAnew == (was.isSilenced && !isOpen) { return nil }
+            return "\(zone.place) \(isAnew ? "alarms anew during its alarm" : "only joins an alarm that is over")"
+        },
         Check("T30", "two independent detectors verify an alarm, and one never does") { step in
             step.each { partition, _, after in
                 for incident in after.incidents {
@@ -162,6 +174,12 @@ extension Check {
             for zone in step.site.zones where zone.deviceID == id {
                 if isOffline != (step.condition(zone) == .unknown) {
                     return "\(zone.place) is \(step.condition(zone).rawValue)"
+                }
+            }
+            for zone in step.site.zones {
+                let (before, after) = (step.before.zones[zone.id], step.after.zones[zone.id])
+                if before?.isOpen ?? false != after?.isOpen ?? false || before?.faults ?? [] != after?.faults ?? [] {
+                    return "\(zone.place) is not what it said last"
                 }
             }
             let raised = step.effects.contains { if case .alarm = $0 { true } else { false } }

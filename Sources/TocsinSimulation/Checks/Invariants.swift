@@ -29,6 +29,22 @@ extension Check {
             guard let zone = step.opened, step.mustReact(to: zone) else { return nil }
             return step.reacts(to: zone) ? nil : "\(zone.place) opened and nothing follows"
         },
+        Check("I4", "only what closes a zone closes it, and then it is not left out as open any longer") { step in
+            if case .signal(let signal) = step.input, let zone = step.site.zone(numbered: signal.zone) {
+                let (before, after) = (step.before.zones[zone.id], step.after.zones[zone.id])
+                switch signal.kind {
+                case .tamper, .trouble, .restored:
+                    if before?.isOpen == true, after?.isOpen != true { return "\(zone.place) closed by another word" }
+                case .open, .closed, .triggered: break
+                }
+            }
+            return step.each { _, _, after in
+                let left = after.bypassed.first {
+                    $0.value == .auto && step.after.zones[$0.key, default: ZoneState()].condition == .closed
+                }
+                return left.flatMap { step.site.zone($0.key) }.map { "\($0.place) is closed and left out as open" }
+            }
+        },
         Check("I5", "an instant zone during entry always yields an incident, or the EN warning") { step in
             guard let zone = step.opened, let owner = step.owners(of: zone).first, step.mustReact(to: zone),
                 let entering = step.entering(with: zone), !zone.type.isExitRoute, !zone.entryOverride,

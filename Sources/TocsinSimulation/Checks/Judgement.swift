@@ -91,6 +91,10 @@ extension Transition {
 
     private func mayEnd(_ incident: Incident, in partition: Partition) -> Bool {
         if case .resolve(incident.alarmClass) = input { return true }
+        // A danger that is over gives way to the next one.
+        if incident.isOver, after(partition).incidents.contains(where: { $0.alarmClass == incident.alarmClass }) {
+            return true
+        }
         // What was told in the past ends with the next session, which a bell's end may let begin at once.
         let isBellOver = incident.reportedAt != nil && incident.bellUntil.map { $0 <= at } ?? false
         if incident.endsWithNextSession || isBellOver, before(partition).phase.guardingMode == nil,

@@ -74,11 +74,11 @@ extension Check {
                 case .open:
                     let isBypassed = step.before(owner).bypassed[zone.id] != nil
                     return exit.doorOpened || isBypassed ? nil : "\(zone.place) opened unnoticed"
-                case .closed, .restored:
+                case .closed:
                     if was.doorOpened, !exit.doorClosedOnce { return "\(zone.place) closed unnoticed" }
                     let isLong = was.doorOpened && zone.type == .finalExit && exit.deadline > step.at + .seconds(5)
                     return isLong ? "\(zone.place) closed and more than five seconds are left" : nil
-                case .triggered, .tamper, .trouble: return nil
+                case .triggered, .tamper, .trouble, .restored: return nil
                 }
             },
             Check("T10", "a second opening of the exit door gives the whole delay once more") { step in
@@ -92,7 +92,7 @@ extension Check {
                 if !isDue { return nil }
                 // A final exit that opens and closes by itself leaves five seconds at once (T09).
                 let isFull = exit.deadline == step.at + .seconds(exit.seconds)
-                let isShut = zone.type == .finalExit && step.condition(zone) == .closed
+                let isShut = zone.type == .finalExit && step.after.zones[zone.id]?.isOpen != true
                 return exit.isRestartUsed && (isFull || isShut) ? nil : "the exit delay did not start anew"
             },
             Check("T12", "an exit delay that ends arms its target, or fails and says why") { step in
@@ -184,12 +184,10 @@ extension Transition {
         if zone.type == .none || zone.type == .keySwitch { return false }
         if owners(of: zone).contains(where: { after($0).bypassed[zone.id] != nil }) { return false }
         if zone.type.isBurglary, !zone.isActive(in: mode) || owners(of: zone).count > 1 { return false }
-        switch condition(zone) {
-        case .closed: return false
+        guard let said = after.zones[zone.id] else { return false }
+        if said.isOffline || !said.faults.isEmpty { return true }
         // A silent panic button that stays pressed may show nowhere.
-        case .open: return !zone.isSecret && !(after(partition).exit != nil && zone.type.isExitRoute)
-        case .unknown, .tamper, .trouble: return true
-        }
+        return said.isOpen && !zone.isSecret && !(after(partition).exit != nil && zone.type.isExitRoute)
     }
 
     fileprivate func isInForce(_ request: ArmingCommand.ArmRequest, _ partition: Partition) -> Bool {
@@ -202,10 +200,7 @@ extension Transition {
 
     /// An alarm of a danger that a code does not end, while its zones are open.
     func burns(_ incident: Incident) -> Bool {
-        switch incident.alarmClass {
-        case .fire, .medical, .environment, .panic: incident.zones.contains { after.zones[$0]?.condition == .open }
-        case .intrusion, .tamper, .duress: false
-        }
+        incident.alarmClass.outlivesDisarm && incident.zones.contains { after.zones[$0]?.isOpen == true }
     }
 }
 

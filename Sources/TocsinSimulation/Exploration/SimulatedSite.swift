@@ -27,20 +27,21 @@ package struct SimulatedSite: Sendable, CustomStringConvertible {
 
     /// Whether an input could do anything new: a zone that is open does not open.
     func isWorthwhile(_ input: SimulationInput, in state: SiteState) -> Bool {
-        func condition(_ zone: Zone) -> ZoneCondition { state.zones[zone.id]?.condition ?? .closed }
         switch input {
         case .signal(let signal):
             guard let zone = configuration.zone(numbered: signal.zone) else { return true }
+            let said = state.zones[zone.id] ?? ZoneState()
             switch signal.kind {
-            case .open: return condition(zone) != .open
-            case .closed, .restored: return condition(zone) != .closed
-            case .tamper: return condition(zone) != .tamper
-            case .trouble: return condition(zone) != .trouble
-            case .triggered: return condition(zone) == .closed
+            case .open: return !said.isOpen
+            case .closed: return said.isOpen || said.isOffline
+            case .restored: return !said.faults.isEmpty
+            case .tamper: return !said.faults.contains(.tamper)
+            case .trouble: return !said.faults.contains(.trouble)
+            case .triggered: return !said.isOpen
             }
         case .device(let device, let isOffline):
             return configuration.zones.contains {
-                $0.deviceID == device && (condition($0) == .unknown) != isOffline
+                $0.deviceID == device && (state.zones[$0.id]?.isOffline ?? false) != isOffline
             }
         case .resolve(let alarmClass):
             return state.partitions.values.contains { $0.incidents.contains { $0.alarmClass == alarmClass } }

@@ -2,7 +2,7 @@ import TocsinCore
 
 extension SimulatedSite {
     /// Every configuration of the explorer; together they reach each row that the machine takes.
-    package static let all = [house, modes, alarms, dangers, troubles, shared, european, codes, keys, partner]
+    package static let all = [house, modes, alarms, dangers, fires, troubles, shared, european, codes, keys, partner]
 
     private static let ann = CommandInput.Credential.code("ann")
     private static let underDuress = CommandInput.Credential.code("ann under duress")
@@ -100,6 +100,19 @@ extension SimulatedSite {
         ] + .doors(1...4) + .clock
     )
 
+    /// What burns, goes out and burns again.
+    static let fires = SimulatedSite(
+        "fires",
+        "a danger that is silenced, over, and there again",
+        .simulated(
+            [.simulated(1, "House")],
+            zones: [
+                .simulated(1, "Smoke", .h24Fire, in: [1]), .simulated(2, "Kitchen Smoke", .h24Fire, in: [1]),
+            ]
+        ),
+        inputs: [.disarm(), .does(.silence), .arm(.away, instant: true)] + .doors(1...2) + .clock
+    )
+
     /// Zones that fail, and zones that trip too often.
     static let troubles = SimulatedSite(
         "troubles",
@@ -123,6 +136,7 @@ extension SimulatedSite {
             .arm(.away, instant: true), .arm(.away, force: true, instant: true), .disarm(),
             .device(DeviceID(stored: "dev_1"), isOffline: true), .device(DeviceID(stored: "dev_1"), isOffline: false),
             .signal(SignalInput(zone: 2, .tamper)), .signal(SignalInput(zone: 3, .trouble)),
+            .signal(SignalInput(zone: 3, .restored)),
             .advance(.quiet(seconds: 8 * 3600)),
         ] + .doors(1...4) + .clock
     )

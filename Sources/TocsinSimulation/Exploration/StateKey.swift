@@ -87,6 +87,7 @@ extension ZoneState {
     /// Signals come with the present time, so that the past repeats nothing.
     fileprivate mutating func normalise(at now: Instant) {
         recentOpens = recentOpens.contains(now) ? [.zero] : []
+        recentTampers = recentTampers.contains(now) ? [.zero] : []
         at = at == now ? .zero : nil
         pendingUntil?.shift(from: now)
     }

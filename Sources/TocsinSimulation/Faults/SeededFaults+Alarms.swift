@@ -58,6 +58,17 @@ extension SeededFault {
                 after.incidents.append(second)
             }
         },
+        SeededFault("T29", "a second fire joins the alarm of one that is over", in: .fires) { step in
+            guard step.opened?.type == .h24Fire else { return }
+            var isOld = false
+            step.editEach { _, _, before, after in
+                guard let was = before.incidents.first(where: \.isOver), !after.incidents.isEmpty else { return }
+                after.incidents[0].id = was.id
+                after.incidents[0].zones = was.zones + after.incidents[0].zones.filter { !was.zones.contains($0) }
+                isOld = true
+            }
+            if isOld { step.hushAlarms() }
+        },
         SeededFault("T30", "one detector verifies an alarm", in: .alarms) { step in
             step.editEach { _, _, _, after in if !after.incidents.isEmpty { after.incidents[0].isVerified = true } }
         },
@@ -178,6 +189,20 @@ extension SeededFault {
         },
         SeededFault("T44", "a device that is offline leaves its zones as they were", in: .troubles) { step in
             if case .device = step.input { step.after.zones = step.before.zones }
+        },
+        SeededFault("T44", "a device that comes back closes its zones", in: .troubles) { step in
+            guard case .device(_, isOffline: false) = step.input else { return }
+            for id in step.after.zones.keys { step.after.zones[id]?.isOpen = false }
+        },
+        SeededFault("I4", "a trouble that is restored closes an open zone", in: .troubles) { step in
+            guard case .signal(let signal) = step.input, signal.kind == .restored else { return }
+            for id in step.after.zones.keys { step.after.zones[id]?.isOpen = false }
+        },
+        SeededFault("I18", "what was open when a common area was armed is left out although it has closed", in: .house)
+        {
+            step in
+            guard case .signal(let signal) = step.input, signal.kind == .closed else { return }
+            step.editEach { _, _, before, after in after.bypassed = before.bypassed }
         },
         SeededFault("T47", "a quick exit stops guarding", in: .modes) { step in
             guard step.command?.action == .quickExit else { return }

@@ -89,7 +89,12 @@ package struct RandomLife: Sendable {
     ) -> SimulationInput? {
         if !state.isCounting {
             let left = site.zones.filter { state.zones[$0.id].map { $0.condition != .closed } ?? false }
-            if !left.isEmpty, random.chance(60) { return .signal(SignalInput(zone: random.pick(left).number, .closed)) }
+            if !left.isEmpty, random.chance(60) {
+                let zone = random.pick(left)
+                let isOpen = state.zones[zone.id]?.isOpen ?? false
+                let isFaulty = state.zones[zone.id]?.faults.isEmpty == false
+                return .signal(SignalInput(zone: zone.number, isFaulty && !isOpen ? .restored : .closed))
+            }
             if state.isGuarding || site.site.armingModel == .partnerTriggered { return nil }
             let request = ArmingCommand.ArmRequest(mode: random.pick([.away, .stay]), force: random.chance(50))
             return .command(CommandInput(.arm(request), with: .trusted, from: random.pick([.keypad, .api])))
@@ -104,7 +109,7 @@ package struct RandomLife: Sendable {
         let ways = site.zones.filter { $0.type.isExitRoute || random.chance(15) }
         if ways.isEmpty { return nil }
         let way = random.pick(ways)
-        let isOpen = state.zones[way.id]?.condition == .open
+        let isOpen = state.zones[way.id]?.isOpen ?? false
         return .signal(SignalInput(zone: way.number, isOpen ? .closed : .open))
     }
 

@@ -67,7 +67,7 @@ struct ArmingTableTests {
         let site = SiteConfiguration(site: .sample(), partitions: [partition], zones: [zone])
         var state = SiteState()
         state.zones[zone.id] = ZoneState()
-        state.zones[zone.id]?.condition = .unknown
+        state.zones[zone.id]?.isOffline = true
 
         let reasons = SiteMachine(configuration: site, state: state).readiness(of: partition).first?.reasons
 

@@ -50,7 +50,7 @@ struct SnapshotTests {
             var state = SiteState.full
             // What was there and went leaves other hash tables behind.
             for zone in zones.shuffled(using: &generator) {
-                state.zones[zone, default: ZoneState()].condition = .trouble
+                state.zones[zone, default: ZoneState()].faults = [.trouble]
                 state.partitions[.first]?.bypassed[zone] = .force
                 state.partitions[.first]?.swingers[zone] = SwingerCount(count: 2, lastAt: .noon)
             }
@@ -75,14 +75,14 @@ struct SnapshotTests {
         partition.bypassed = [.door: .manual]
         var state = SiteState(partitions: [.first: partition])
         state.zones[.door] = ZoneState()
-        state.zones[.door]?.condition = .open
+        state.zones[.door]?.isOpen = true
         state.codedCommands = 1
 
         #expect(
             String(decoding: state.snapshot, as: UTF8.self) == """
                 {"p_1":{"phase":"arming_in_progress","mode":"away","since":1779796800000,"version":2,"user":"usr_1",\
                 "name":"Ann","source":"keypad","exit":{"started":1779796800000,"deadline":1779796860000,"seconds":60,\
-                "by":{"source":"keypad"}},"bypassed":{"zone_1":"manual"}},"zones":{"zone_1":{"is":"open"}},\
+                "by":{"source":"keypad"}},"bypassed":{"zone_1":"manual"}},"zones":{"zone_1":{"open":true}},\
                 "coded_commands":1}
                 """
         )
@@ -92,7 +92,7 @@ struct SnapshotTests {
         "[]", "{\"p_1\":3}", "{\"p_1\":{\"phase\":\"asleep\",\"since\":1,\"version\":1}}",
         "{\"p_1\":{\"phase\":\"disarmed\",\"version\":1}}",
         "{\"p_1\":{\"phase\":\"armed_away\",\"since\":1,\"version\":1}}",
-        "{\"zones\":{\"zone_1\":{\"is\":\"ajar\"}}}",
+        "{\"zones\":{\"zone_1\":{\"faults\":[\"ajar\"]}}}",
     ])
     func `what cannot be understood is refused, not guessed`(text: String) {
         #expect(throws: SnapshotError.self) { try SiteState(snapshot: Array(text.utf8)) }
@@ -145,9 +145,12 @@ extension SiteState {
     fileprivate static var full: SiteState {
         var state = SiteState(partitions: [.first: .full])
         var zone = ZoneState()
-        zone.condition = .tamper
+        zone.isOpen = true
+        zone.faults = [.tamper, .trouble]
+        zone.isOffline = true
         zone.at = .noon.plus(1)
         zone.recentOpens = [.noon, .noon.plus(1)]
+        zone.recentTampers = [.noon.plus(2)]
         zone.pendingUntil = .noon.plus(2)
         state.zones = [.door: zone, ZoneID(stored: "zone_2"): ZoneState()]
         var schedule = ScheduleState(definition: -7)
@@ -257,6 +260,8 @@ extension Incident {
         // A silent one is never announced; here it differs from a fresh one, and so must the stored form.
         incident.isAnnounced = false
         incident.isVerified = true
+        incident.isSilenced = true
+        incident.isOver = true
         incident.untold = [.door]
         incident.toldAt = .noon.plus(26)
         return incident
