@@ -347,7 +347,9 @@ package final class SiteEngine: Service {
                         SiteRecord(configuration: configuration, state: state, version: version),
                         for: work.siteID
                     )
-                    if let due = state.nextDeadline, due != plan.record.state.nextDeadline {
+                    // The mark of a change stands in the ledger where the next deadline would: after a start that is not known.
+                    let isNew = state.nextDeadline != plan.record.state.nextDeadline || plan.record.isReconfigured
+                    if let due = state.nextDeadline, isNew {
                         deadlines.schedule(work.siteID, at: due)
                     }
                 }

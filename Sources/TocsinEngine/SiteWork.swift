@@ -120,7 +120,8 @@ struct SiteWork {
         var seen = knownReports
         for command in commands {
             switch command.kind {
-            case .deadline: plan.reachDeadlines(by: max(now, command.receivedAt))
+            // Not by now: what was read before a later deadline, and waits behind this work, must still win (design, time).
+            case .deadline: plan.reachDeadlines(by: command.receivedAt)
             case .reconfigured: plan.reconfigure(at: now)
             case .report(let report, let reply):
                 let result = try decide(report, &plan, &seen)
