@@ -11,6 +11,8 @@ package struct ExitDelay: Hashable, Sendable {
     package var doorClosedOnce = false
     /// What was bypassed before this arming; what a failed arming leaves (I10).
     package var base: [ZoneID: BypassReason]
+    /// Whether the session that it may go back to gives no time to come in.
+    package var hadNoEntryDelay = false
     package var by: Attribution
     /// A quick exit relaxes this door alone (T47).
     package var relaxedZone: ZoneID?

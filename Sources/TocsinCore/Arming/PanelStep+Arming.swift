@@ -3,7 +3,8 @@ extension PanelStep {
     private struct ArmingPlan {
         var partition: Partition
         var bypass: [ZoneID: BypassReason]
-        var isUnchanged: Bool
+        /// Armed so, or arming so, already (T05, T07).
+        var isInForce: Bool
     }
 
     /// Arms every target or none (T01–T08); the reply tells whether anything had to be done.
@@ -29,8 +30,24 @@ extension PanelStep {
             }
             return .failure(.armFailed(failures.flatMap(\.reasons)))
         }
-        for plan in plans where !plan.isUnchanged { begin(request, plan, by: by) }
-        return .success(plans.allSatisfy(\.isUnchanged))
+        var isUnchanged = true
+        for plan in plans {
+            if !plan.isInForce {
+                begin(request, plan, by: by)
+                isUnchanged = false
+            } else if request.noEntryDelay, !self[plan.partition].hasNoEntryDelay {
+                dropEntryDelay(of: plan.partition, by: by)
+                isUnchanged = false
+            }
+        }
+        return .success(isUnchanged)
+    }
+
+    /// What is armed so already guards more strictly from now on.
+    private mutating func dropEntryDelay(of partition: Partition, by: Attribution) {
+        self[partition].hasNoEntryDelay = true
+        touch(partition)
+        note(partition, "arming.no_entry_delay", "\(by.words) took the entry delay from \(partition.name)")
     }
 
     private func unknownBypasses(
@@ -56,18 +73,18 @@ extension PanelStep {
         var reasons = rights.reasonsAgainstArming(request, partition, from: current.phase)
         if !partition.offers(request.mode) { reasons.append(.modeNotConfigured(request.mode, partition)) }
         reasons += phaseReason(partition).map { [$0] } ?? []
-        let isUnchanged =
+        let isInForce =
             switch current.phase {
             case .armed(let mode): mode == request.mode
             case .arming(let target, _): target == request.mode && !current.isQuickExit
             case .disarmed, .entry: false
             }
-        if isUnchanged, reasons.isEmpty {
-            return .success(ArmingPlan(partition: partition, bypass: [:], isUnchanged: true))
+        if isInForce, reasons.isEmpty {
+            return .success(ArmingPlan(partition: partition, bypass: [:], isInForce: true))
         }
         let bypass = bypasses(request, partition, together, rights, &reasons)
         if !reasons.isEmpty { return .failure(Reasons(reasons: reasons)) }
-        return .success(ArmingPlan(partition: partition, bypass: bypass, isUnchanged: false))
+        return .success(ArmingPlan(partition: partition, bypass: bypass, isInForce: false))
     }
 
     /// The zones that are left out: those asked for, and with `force_arm` those in the way (T04).
@@ -118,6 +135,7 @@ extension PanelStep {
         let partition = plan.partition
         let before = self[partition]
         let base = before.exit?.base ?? before.bypassed
+        let hadNoEntryDelay = before.exit?.hadNoEntryDelay ?? before.hasNoEntryDelay
         // What was left out stays so with another mode (T06); a failed arming takes it all back.
         self[partition].bypassed = before.bypassed.merging(plan.bypass) { _, new in new }
         self[partition].hasNoEntryDelay = request.noEntryDelay
@@ -137,6 +155,7 @@ extension PanelStep {
             return
         }
         var exit = ExitDelay(startedAt: now, seconds: seconds, base: base, by: by)
+        exit.hadNoEntryDelay = hadNoEntryDelay
         // A door that stands open already is the one through which they leave (T09, T13).
         exit.doorOpened = zones(of: partition).contains { $0.type.isEntryDoor && isOpen($0.id) }
         self[partition].exit = exit
@@ -216,7 +235,7 @@ struct CommandRights {
         if !allows(.modeChange) {
             return [.notPermitted("not_permitted_action", "This code does not change modes", remedy: "Disarm first")]
         }
-        if user == nil, wanted.strength < armed.strength {
+        if user == nil, wanted.guardsLess(than: armed) {
             return [
                 .notPermitted(
                     "not_permitted_mode",
@@ -268,8 +287,11 @@ extension ArmFailureReason {
 }
 
 extension ArmingMode {
+    /// Whether going from the other mode to this one leaves something unguarded.
+    func guardsLess(than other: ArmingMode) -> Bool { strength < other.strength }
+
     /// Which of two modes guards more.
-    fileprivate var strength: Int {
+    private var strength: Int {
         switch self {
         case .away: 2
         case .custom: 1

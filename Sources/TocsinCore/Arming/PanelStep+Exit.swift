@@ -114,7 +114,7 @@ extension PanelStep {
         guard let exit = self[partition].exit, case .arming(_, let from) = self[partition].phase else { return }
         self[partition].bypassed = exit.base
         self[partition].exit = nil
-        self[partition].hasNoEntryDelay = false
+        self[partition].hasNoEntryDelay = exit.hadNoEntryDelay
         if from == nil {
             // What tripped while it was arming belongs to no session (T32, T33).
             self[partition].swingers = [:]
@@ -169,6 +169,7 @@ extension PanelStep {
             let seconds = max(partition.exitDelaySeconds.seconds(for: mode), Self.quickExitMinimum)
             var exit = ExitDelay(startedAt: now, seconds: seconds, base: self[partition].bypassed, by: by)
             exit.isQuick = true
+            exit.hadNoEntryDelay = self[partition].hasNoEntryDelay
             self[partition].exit = exit
             enter(
                 .arming(target: mode, from: mode),

@@ -219,9 +219,11 @@ extension PanelStep {
             guard state.pendingCommands.contains(where: { $0.id == pending.id }) else { continue }
             let isEntryOver = pending.partitions.contains { state.partitions[$0]?.countdown?.deadline == now }
             if pending.expiresAt == now {
+                let isStale = now + lateness - pending.receivedAt >= PendingCommand.resendLimit
+                let patience = PendingCommand.patience.milliseconds / 1000
                 settle(
                     pending,
-                    .unreachable("no usable answer within \(PendingCommand.patience.milliseconds / 1000) s")
+                    .unreachable(isStale ? "the server was not running" : "no usable answer within \(patience) s")
                 )
             } else if pending.action == .disarm, pending.run == nil, isEntryOver {
                 settle(pending, .unreachable("the entry delay ended before it answered"))
@@ -248,8 +250,11 @@ extension SiteMachine {
     }
 
     /// A waiting command is being sent now: its time begins anew, also where it was sent before a restart.
+    ///
+    /// One that is too old keeps its deadline, which is over: it fails as unreachable, a disarm goes through (decisions §5).
     package mutating func sendsCommand(_ id: EventID, at now: Instant) {
         for index in state.pendingCommands.indices where state.pendingCommands[index].id == id {
+            if now - state.pendingCommands[index].receivedAt >= PendingCommand.resendLimit { continue }
             state.pendingCommands[index].expiresAt = now + PendingCommand.patience
         }
     }

@@ -165,12 +165,28 @@ extension PanelStep {
 
     /// Arms as a command would, with the rule as who asks (T39).
     private mutating func arm(_ rule: Schedule, _ partition: Partition, _ mode: ArmingMode) {
+        if let armed = self[partition].phase.guardingMode, mode.guardsLess(than: armed) {
+            return refuseStepDown(rule, partition, from: armed, to: mode)
+        }
         let request = ArmingCommand.ArmRequest(mode: mode, force: rule.forceArm)
         // On a copy, because a failure is told at the first attempt only; it leaves nothing else behind (I7).
         var attempt = self
         let result = attempt.arm(request, [partition], by: rule.attribution, rights: CommandRights())
         if asksPartner, result == .success(false) { return ask(.arm(request), rule, partition) }
         conclude(result, attempt, rule, partition)
+    }
+
+    /// A lesser mode needs somebody's code (T08), which no rule has: told once, for trying again changes nothing.
+    private mutating func refuseStepDown(
+        _ rule: Schedule,
+        _ partition: Partition,
+        from armed: ArmingMode,
+        to wanted: ArmingMode
+    ) {
+        let need = "needs a user code, which a schedule has not"
+        let words = "is armed \(armed.wireName), and going to \(wanted.wireName) \(need)"
+        announceFailure(of: rule, partition, "it \(words)", [])
+        advance(rule)
     }
 
     private mutating func conclude(

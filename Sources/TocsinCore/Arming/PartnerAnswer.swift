@@ -84,6 +84,9 @@ extension ArmFailureReason {
 package struct PendingCommand: Hashable, Sendable {
     /// How long an answer is awaited.
     package static let patience: Duration = .seconds(5)
+    /// One that is as old as this when it could be sent again is not: as with a schedule's run, whoever wanted it has
+    /// done something else by then.
+    package static let resendLimit: Duration = .seconds(15 * 60)
     /// Commands that wait at once for one site: bounds its state.
     ///
     /// A further one is decided as if nobody had answered.

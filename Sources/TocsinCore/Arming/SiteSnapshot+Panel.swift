@@ -194,6 +194,7 @@ extension ExitDelay {
         if doorOpened { writer.member("opened", true) }
         if doorClosedOnce { writer.member("closed", true) }
         if !base.isEmpty { writer.bypasses("base", base) }
+        if hadNoEntryDelay { writer.member("had_no_entry_delay", true) }
         writer.attribution("by", by)
         writer.member("relaxed", ifPresent: relaxedZone?.text)
         if isQuick { writer.member("quick", true) }
@@ -212,6 +213,7 @@ extension ExitDelay {
         doorClosedOnce = json["closed"]?.bool ?? false
         relaxedZone = json["relaxed"]?.string.map(ZoneID.init(stored:))
         isQuick = json["quick"]?.bool ?? false
+        hadNoEntryDelay = json["had_no_entry_delay"]?.bool ?? false
     }
 }
 

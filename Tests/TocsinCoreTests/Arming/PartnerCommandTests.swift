@@ -403,11 +403,32 @@ import TocsinJSON
     @Test func `sending again gives the partner all of its time`() throws {
         var world = World()
         let id = try Self.pending(world.armAtOnce())
-        world.now = world.now + .seconds(3600)
+        world.now = world.now + .seconds(15 * 60 - 1)
         world.machine.sendsCommand(id, at: world.now)
         #expect(world.pass(.milliseconds(4999)).isEmpty)
         _ = world.answer(id, .accepted)
         #expect(world.phase() == .armed(.away))
+    }
+
+    @Test func `after a quarter of an hour an arming is not sent again, and a disarm goes through`() throws {
+        var world = World()
+        let id = try Self.pending(world.armAtOnce())
+        world.now = world.now + .seconds(15 * 60)
+        world.machine.sendsCommand(id, at: world.now)
+        #expect(!world.pass(.zero).isEmpty)
+        #expect(world.machine.state.pendingCommands.isEmpty && world.phase() == .disarmed)
+
+        let again = try Self.pending(world.armAtOnce())
+        _ = world.answer(again, .accepted)
+        let disarm = try Self.pending(world.command(.disarm))
+        world.now = world.now + .seconds(3600)
+        world.machine.sendsCommand(disarm, at: world.now)
+        let effects = world.pass(.zero)
+        #expect(world.phase() == .disarmed)
+        let failures = effects.compactMap { effect -> String? in
+            if case .event(_, .syncFailed(let failed)) = effect { failed.message } else { nil }
+        }
+        #expect(failures.count == 1 && failures[0].contains("the server was not running"), "\(failures)")
     }
 }
 

@@ -213,6 +213,7 @@ extension PartitionState {
         exit.doorClosedOnce = true
         exit.relaxedZone = .door
         exit.isQuick = true
+        exit.hadNoEntryDelay = true
         state.exit = exit
         state.incidents = [.full, .fresh(at: .noon)]
         state.bypassed = [.door: .swinger, ZoneID(stored: "zone_2"): .manual]

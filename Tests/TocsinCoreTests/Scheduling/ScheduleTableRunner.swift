@@ -69,6 +69,9 @@ struct ScheduleTableRunner {
             let index = stage.configuration.schedules.firstIndex { $0.id == rule.id }
             guard let index else { throw table.mistake(step.input.line, "the rule is unknown") }
             if let text = step.input.fact("at") { stage.configuration.schedules[index].at = .of(text) }
+            if let text = step.input.fact("arm") {
+                stage.configuration.schedules[index].action = .arm(ArmingMode(wireName: text))
+            }
             if let text = step.input.fact("enabled") { stage.configuration.schedules[index].isEnabled = text == "yes" }
         case ("holiday", 2): stage.configuration.holidays.insert(.of(words[1]))
         case ("workday", 2): stage.configuration.holidays.remove(.of(words[1]))
