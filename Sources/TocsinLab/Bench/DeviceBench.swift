@@ -114,7 +114,7 @@ struct DeviceRun: Sendable {
             server.child.killNow()
             _ = await server.child.wait()
 
-            server = try await start("start after kill -9", &outcome)
+            server = try await start("start after kill -9", port: server.port, &outcome)
             try await check(source, killedAt: killedAt, server, token, &outcome)
             try await beat(source, server, seconds: secondsAfterRestart)
             try await checkSilence(&outcome)
@@ -143,9 +143,11 @@ struct DeviceRun: Sendable {
     }
 
     /// Starts the server and waits until it has read every device; requests are taken all the while.
-    private func start(_ name: String, _ outcome: inout Outcome) async throws -> ServerProcess {
+    ///
+    /// A token names the server's address: it is good after a restart on the same port only.
+    private func start(_ name: String, port: Int? = nil, _ outcome: inout Outcome) async throws -> ServerProcess {
         let began = Stopwatch.now
-        let server = try await ServerProcess.start(data: fleet.data, workspace: context.workspace)
+        let server = try await ServerProcess.start(data: fleet.data, workspace: context.workspace, port: port)
         let ready = Stopwatch.now
         let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
         while try await get("/v1/devices?limit=1", server, token) == nil {
