@@ -53,7 +53,7 @@ struct AlarmPropertyTests {
         case .escalate(_, let priority): alarm.state != .resolved && priority.map { $0 >= alarm.priority } ?? true
         case .requestVerification: alarm.state != .resolved && alarm.openVerification == nil
         case .answerVerification, .expireVerification: alarm.openVerification != nil
-        case .annotate, .add, .lower, .note: true
+        case .annotate, .add, .lower, .attach, .note: true
         }
     }
 
@@ -112,7 +112,7 @@ private struct Fold: Equatable {
         switch entry.kind {
         case .verificationAnswered, .verificationExpired: isAwaited = false
         case .created, .activity, .acknowledged, .dispatched, .resolved, .escalated, .annotated, .lowered,
-            .verificationRequested, .noted:
+            .verificationRequested, .snapshotAdded, .noted:
             break
         }
         switch event {
