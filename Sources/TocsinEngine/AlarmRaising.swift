@@ -108,6 +108,17 @@ package struct AlarmRaising: SiteTask {
         )
         if let snapshot = what.snapshot { created = plan.showing(created, snapshot) }
         let alarm = plan.raise(draft, by: request.actor, created)
+        plan.switchRelays(
+            for: RelayAlarm(
+                incident: incident,
+                alarmClass: what.alarmClass,
+                priority: what.priority,
+                partitionID: partition.id,
+                zones: what.zone.map { [$0.id] } ?? [],
+                isSilent: what.isSilent
+            ),
+            request
+        )
         plan.wantVerification(of: alarm, in: partition)
         let after = plan.alarm(incident) ?? alarm
         plan.audit(

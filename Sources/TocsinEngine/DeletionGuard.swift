@@ -80,6 +80,13 @@ package struct DeletionGuard {
         return [.unresolvedAlarm(number, site: site.name)]
     }
 
+    /// What stands against deleting a relay: a clause that goes on from its name.
+    package func obstacle(toRelay relay: Fixture, in record: SiteRecord) throws -> String? {
+        let id = RelayID(stored: relay.id)
+        if record.state.relays[id] != nil { return "is on" }
+        return try reader.awaitsSwitchingOff(id) ? "was not told yet to switch off" : nil
+    }
+
     package func obstacles(to endpoint: Endpoint) throws -> [DeletionObstacle] {
         try awaits(endpoint, from: nil) ? [.undelivered(endpoint.id, url: endpoint.url)] : []
     }

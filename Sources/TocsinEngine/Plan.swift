@@ -77,6 +77,7 @@ package struct Plan {
             case .alarmAct(let incident, let act): taken.events += self.act(act, on: incident, for: request)
             case .note(let partition, let action, let explanation):
                 decision.audit.append(note(partition, action, explanation, request))
+            case .relay(let effect): taken.events += take(effect, for: request)
             case .notice(let draft):
                 decision.notices.append(IssuedNotice(id: tools.randomness.id(at: decision.at), draft: draft))
             case .event(let partition, let body):

@@ -34,6 +34,7 @@ package final class SiteEngine: Service {
     private let sinks: [any EventSink]
     /// Hears which devices have sent signals.
     private let devices: DeviceRegistry?
+    private let relays: (any RelayCommandSink)?
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
     private let logger: Logger
     /// Zones of local time, each read once.
@@ -51,6 +52,7 @@ package final class SiteEngine: Service {
         timeZones: TimeZones = TimeZones(),
         partners: (any PartnerCommander)? = nil,
         devices: DeviceRegistry? = nil,
+        relays: (any RelayCommandSink)? = nil,
         sinks: [any EventSink],
         logger: Logger
     ) {
@@ -61,6 +63,7 @@ package final class SiteEngine: Service {
         tools = DecisionTools(randomness: randomness, vault: vault, timeZones: timeZones, desk: desk)
         self.sinks = sinks
         self.devices = devices
+        self.relays = relays
         self.logger = logger
         let inbox = inbox
         deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now in
@@ -336,6 +339,7 @@ package final class SiteEngine: Service {
         var published: [LoggedEvent] = []
         var settled: [SiteWork.Settlement] = []
         var inquiries: [PartnerInquiry] = []
+        var switchesRelays = false
         for ((work, plan), outcome) in zip(plans, outcomes) {
             var work = work
             switch outcome {
@@ -357,6 +361,7 @@ package final class SiteEngine: Service {
                 published += events
                 settled += plan.settlements
                 inquiries += plan.inquiries
+                if !plan.decision.relayCommands.isEmpty { switchesRelays = true }
             case .conflict:
                 cache.forget(work.siteID)
                 again.append(work)
@@ -368,6 +373,7 @@ package final class SiteEngine: Service {
                 again.append(work)
             }
         }
+        if switchesRelays { relays?.relayCommandsStored() }
         if !published.isEmpty { for sink in sinks { sink.published(published) } }
         settle(settled)
         for inquiry in inquiries { desk.send(inquiry) }

@@ -87,12 +87,13 @@ struct FleetExport {
         let record = try reader.siteRecord(site.id, within: .platform)
         object["partitions"] = .array(record?.configuration.partitions.map(partition) ?? [])
         let devices = try reader.fixtures(of: site.id, kind: .device, within: .platform)
-        let deviceNames = Dictionary(devices.map { ($0.id, $0.name) }) { first, _ in first }
+        let relays = try reader.fixtures(of: site.id, kind: .relay, within: .platform)
+        let names = Dictionary((devices + relays).map { ($0.id, $0.name) }) { first, _ in first }
         for kind in [FixtureKind.device, .zone, .user, .schedule, .relay, .contact] {
             let fixtures =
                 kind == .device ? devices : try reader.fixtures(of: site.id, kind: kind, within: .platform)
             let sorted = fixtures.sorted { ($0.number ?? 0, $0.name) < ($1.number ?? 0, $1.name) }
-            if !sorted.isEmpty { object[kind.listName] = .array(sorted.map { fixture($0, devices: deviceNames) }) }
+            if !sorted.isEmpty { object[kind.listName] = .array(sorted.map { fixture($0, names: names) }) }
         }
         return .object(object)
     }
@@ -112,14 +113,19 @@ struct FleetExport {
         return .object(object)
     }
 
-    private func fixture(_ fixture: Fixture, devices: [String: String]) -> JSON {
+    /// A fixture as the file has it; `names` are those of the site's devices and relays by id.
+    private func fixture(_ fixture: Fixture, names: [String: String]) -> JSON {
         var object = JSONObject()
         object["number"] = fixture.number.map { JSON($0) }
         let isDerived = fixture.kind == .schedule && fixture.name == Schedule.derivedName(of: fixture.settings)
         if !isDerived { object["name"] = .string(fixture.name) }
         for name in fixture.kind.exportedMembers { object[name] = fixture.settings[name] }
-        if let id = fixture.settings["device_id"]?.string { object["device"] = devices[id].map(JSON.string) }
-        if let id = fixture.settings["bridge_id"]?.string { object["bridge"] = devices[id].map(JSON.string) }
+        if let id = fixture.settings["device_id"]?.string { object["device"] = names[id].map(JSON.string) }
+        if let id = fixture.settings["bridge_id"]?.string { object["bridge"] = names[id].map(JSON.string) }
+        if let id = object["activate"]?.string { object["activate"] = .string(names[id] ?? id) }
+        if case .webhook(let url, _)? = (try? Relay(fixture))?.actuator {
+            object["actuator"] = ["type": .string(Relay.ActuatorType.webhook.rawValue), "url": .string(url)]
+        }
         return .object(object)
     }
 }
@@ -134,7 +140,7 @@ extension FixtureKind {
                 "swinger_limit", "cross_group",
             ] + FleetParser.zoneFlags
         case .device: ["type"]
-        case .relay: []
+        case .relay: ["rules"]
         case .user: ["email", "rights", "valid_from", "valid_until", "windows", "one_time", "maximum_uses"]
         case .schedule: Schedule.members
         case .contact: ["email", "phone", "role"]

@@ -115,6 +115,8 @@ package struct Decision: Sendable {
     package var snapshots: [SnapshotDraft]
     /// Stored snapshots that get an alarm.
     package var snapshotLinks: [SnapshotLink]
+    /// What those who switch relays are told; a newer command of a relay takes the place of one that was not delivered.
+    package var relayCommands: [RelayCommand]
 
     package init(
         siteID: SiteID,
@@ -131,7 +133,8 @@ package struct Decision: Sendable {
         idempotency: [IdempotencyRecord] = [],
         notices: [IssuedNotice] = [],
         snapshots: [SnapshotDraft] = [],
-        snapshotLinks: [SnapshotLink] = []
+        snapshotLinks: [SnapshotLink] = [],
+        relayCommands: [RelayCommand] = []
     ) {
         self.siteID = siteID
         self.dealerID = dealerID
@@ -148,6 +151,7 @@ package struct Decision: Sendable {
         self.notices = notices
         self.snapshots = snapshots
         self.snapshotLinks = snapshotLinks
+        self.relayCommands = relayCommands
     }
 
     /// How long a partner's report id is remembered (decisions §4).

@@ -5,12 +5,12 @@ import TocsinCore
 /// Whatever belongs to a tenant is asked for within a ``Reach``: there is no lookup without it, so that no caller can
 /// be answered with another tenant's data by an omission.
 package protocol LedgerReader: TenantReader, SiteReader, AppReader, EndpointReader, EventReader, DeliveryReader,
-    NoticeReader, DeviceReader, SnapshotReader, AuditReader, AlarmReader, HousekeepingReader
+    NoticeReader, DeviceReader, SnapshotReader, RelayReader, AuditReader, AlarmReader, HousekeepingReader
 {}
 
 /// Everything that can be changed outside the hot path; all reads see the transaction's own writes.
 package protocol LedgerTransaction: LedgerReader, TenantWriter, SiteWriter, AppWriter, EndpointWriter, EventWriter,
-    NoticeWriter, DeviceWriter, SnapshotWriter, AuditWriter, HousekeepingWriter
+    NoticeWriter, DeviceWriter, SnapshotWriter, RelayWriter, AuditWriter, HousekeepingWriter
 {}
 
 // MARK: - Dealers, partners, admins
@@ -204,11 +204,19 @@ package struct DeliveryFilter: Sendable {
     package var endpointID: EndpointID?
     package var state: DeliveryState?
     package var eventID: EventID?
+    /// Only deliveries of events of these types: what a caller's scopes cover.
+    package var types: Set<EventType>?
 
-    package init(endpointID: EndpointID? = nil, state: DeliveryState? = nil, eventID: EventID? = nil) {
+    package init(
+        endpointID: EndpointID? = nil,
+        state: DeliveryState? = nil,
+        eventID: EventID? = nil,
+        types: Set<EventType>? = nil
+    ) {
         self.endpointID = endpointID
         self.state = state
         self.eventID = eventID
+        self.types = types
     }
 }
 

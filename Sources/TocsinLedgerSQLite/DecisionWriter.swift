@@ -196,6 +196,7 @@ struct DecisionWriter {
         for change in decision.deviceChanges { try change.store(database) }
         for record in decision.idempotency { try record.store(database) }
         for notice in decision.notices { try notice.store(for: decision, database) }
+        for command in decision.relayCommands { try command.store(database) }
         if !decision.reportIDs.isEmpty {
             let insertion = try PreparedStatement(
                 database,

@@ -9,6 +9,7 @@ enum Retention {
     static let attempts: Duration = .seconds(30 * 86_400)
     /// What was sent to whom is as good as an attempts log.
     static let notices: Duration = attempts
+    static let relayCommands: Duration = attempts
     /// As long as the attempts that they sum up.
     static let settledDeliveries: Duration = attempts
 }
@@ -45,6 +46,7 @@ struct Purge {
             "exceptional_delivery": try settledDeliveries(),
             "delivery_attempt": try log("delivery_attempt", before: now - Retention.attempts),
             "notice": try settledNotices(),
+            "relay_command": try settledRelayCommands(),
             "audit": try log("audit", before: now - Retention.audit),
             "event": try events(),
         ]
@@ -80,6 +82,19 @@ struct Purge {
                     ORDER BY created_at LIMIT ?)
             """,
             [now - Retention.notices, limit]
+        )
+    }
+
+    /// The last of each relay stays, to tell what it was told last.
+    private func settledRelayCommands() throws -> Int {
+        try database.run(
+            """
+            DELETE FROM relay_command WHERE id IN
+                (SELECT id FROM relay_command AS old WHERE next_attempt_at IS NULL AND created_at <= ?
+                    AND EXISTS (SELECT 1 FROM relay_command WHERE relay_id = old.relay_id AND position > old.position)
+                    ORDER BY created_at LIMIT ?)
+            """,
+            [now - Retention.relayCommands, limit]
         )
     }
 

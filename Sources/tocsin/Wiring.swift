@@ -71,6 +71,7 @@ enum Wiring {
             logger: logger
         )
         let devices = DeviceRegistry(ledger: store.ledger, clock: clock, logger: logger)
+        let relays = try relays(store, settings, policy: policy, resolver: resolver, logger: logger)
         let engine = SiteEngine(
             ledger: store.ledger,
             clock: clock,
@@ -78,6 +79,7 @@ enum Wiring {
             vault: store.vault,
             partners: commands,
             devices: devices,
+            relays: relays,
             sinks: [delivery, broadcaster, notices],
             logger: logger
         )
@@ -102,6 +104,7 @@ enum Wiring {
             housekeeper(store, settings, files: files, logger: logger),
             delivery,
             notices,
+            relays,
             engine,
             engine.deadlines,
             SightingKeeper(registry: devices, ledger: store.ledger, clock: clock, logger: logger),
@@ -151,15 +154,46 @@ enum Wiring {
         resolver: SystemResolver,
         logger: Logger
     ) throws -> PartnerCommandSender {
-        // What is not answered in time is over: a connection must not wait for longer.
-        var limits = WebhookSender.Limits()
-        limits.total = PendingCommand.patience
-        return PartnerCommandSender(
+        PartnerCommandSender(
             ledger: store.ledger,
-            sender: try sender(settings, policy: policy, resolver: resolver, limits: limits, logger: logger),
+            sender: try sender(
+                settings,
+                policy: policy,
+                resolver: resolver,
+                patience: PendingCommand.patience,
+                logger: logger
+            ),
             vault: store.vault,
             policy: policy,
             clock: SystemClock(),
+            logger: logger
+        )
+    }
+
+    private static func relays(
+        _ store: Store,
+        _ settings: Settings,
+        policy: EgressPolicy,
+        resolver: SystemResolver,
+        logger: Logger
+    ) throws -> RelayCommandService {
+        let clock = SystemClock()
+        return RelayCommandService(
+            ledger: store.ledger,
+            log: LogRelayActuator(logger: logger),
+            webhook: RelayCommandSender(
+                sender: try sender(
+                    settings,
+                    policy: policy,
+                    resolver: resolver,
+                    patience: RelayCommandSender.patience,
+                    logger: logger
+                ),
+                vault: store.vault,
+                policy: policy,
+                clock: clock
+            ),
+            clock: clock,
             logger: logger
         )
     }
@@ -188,9 +222,12 @@ enum Wiring {
         _ settings: Settings,
         policy: EgressPolicy,
         resolver: SystemResolver,
-        limits: WebhookSender.Limits = WebhookSender.Limits(),
+        patience: Duration? = nil,
         logger: Logger
     ) throws -> WebhookSender {
+        var limits = WebhookSender.Limits()
+        // What is not answered in time is over: a connection must not wait for longer.
+        if let patience { limits.total = patience }
         do {
             return try WebhookSender(
                 group: MultiThreadedEventLoopGroup.singleton,

@@ -124,4 +124,6 @@ package enum ArmingEffect: Hashable, Sendable {
     case note(partition: PartitionID, action: String, explanation: String)
     /// The site's people are told.
     case notice(NoticeDraft)
+    /// A relay is switched, or told of.
+    case relay(RelayEffect)
 }

@@ -1,6 +1,8 @@
 extension PanelStep {
     /// Lets end what ends at this step's instant, in the order of the partitions.
     mutating func runDeadlines() {
+        // Before anything that might switch one on again.
+        runRelays()
         runPartnerDeadlines()
         for partition in site.partitions where self[partition].nextDeadline == now { runDeadlines(of: partition) }
         for zone in site.zones where state.zones[zone.id]?.pendingUntil == now { delayOnEnded(zone) }

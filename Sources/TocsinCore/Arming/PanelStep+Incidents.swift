@@ -156,6 +156,19 @@ extension PanelStep {
             incident.isSilent ? "alarm.silent" : "alarm.created",
             "\(partition.name): alarm (\(incident.alarmClass.rawValue), \(incident.trigger)) at \(place)"
         )
+        // Where it is history by now, nothing is switched as nothing rings.
+        if !incident.isLate || incident.isSilent || incident.isAnnounced {
+            switchRelays(
+                for: RelayAlarm(
+                    incident: incident.id,
+                    alarmClass: incident.alarmClass,
+                    priority: incident.priority,
+                    partitionID: partition.id,
+                    zones: incident.zones,
+                    isSilent: incident.isSilent
+                )
+            )
+        }
         if let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
     }
 

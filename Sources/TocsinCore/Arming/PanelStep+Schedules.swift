@@ -81,7 +81,7 @@ extension PanelStep {
         for id in due {
             guard let rule = site.schedules.first(where: { $0.id == id }),
                 state.schedules[id]?.definition == rule.definition(in: timeZone),
-                let partition = site.partitions.first(where: { $0.number == rule.partition })
+                let partition = site.partition(of: rule)
             else {
                 planAnew(id)
                 continue
@@ -94,7 +94,7 @@ extension PanelStep {
     /// The rule was changed or taken away since it was planned, or has nothing to arm.
     private mutating func planAnew(_ id: ScheduleID) {
         guard let rule = site.schedules.first(where: { $0.id == id }),
-            site.partitions.contains(where: { $0.number == rule.partition })
+            site.partition(of: rule) != nil
         else {
             state.schedules[id] = nil
             return
@@ -127,7 +127,7 @@ extension PanelStep {
         case (.arm(let mode), .armed(let current)): mode == current
         case (.disarm, .disarmed): true
         case (.arm, .disarmed), (.arm, .arming), (.arm, .entry), (.disarm, .arming), (.disarm, .armed),
-            (.disarm, .entry):
+            (.disarm, .entry), (.activate, _):
             false
         }
     }
@@ -159,6 +159,7 @@ extension PanelStep {
         switch rule.action {
         case .arm(let mode): arm(rule, partition, mode)
         case .disarm: disarm(rule, partition)
+        case .activate(let relay, let seconds): activate(relay, seconds, rule, partition)
         }
         cause = before
     }
@@ -283,6 +284,16 @@ extension PanelStep {
         advance(rule)
     }
 
+    /// Switches a relay on; one that is gone is told of, because somebody counts on it.
+    private mutating func activate(_ id: RelayID, _ seconds: Int, _ rule: Schedule, _ partition: Partition) {
+        if let relay = site.relay(id) {
+            activate(relay, seconds: seconds, .schedule(rule.id), "The schedule “\(rule.name)”")
+        } else {
+            announceFailure(of: rule, partition, "the site has no relay \(id) any more", [])
+        }
+        advance(rule)
+    }
+
     // MARK: The partner's word
 
     /// Puts a run to the partner; until that is settled the rule has nothing due.
@@ -320,6 +331,8 @@ extension PanelStep {
         switch rule.action {
         case .arm(let mode): arm(rule, partition, mode)
         case .disarm: disarm(rule, partition)
+        // Nobody is asked about a relay.
+        case .activate: break
         }
     }
 
@@ -387,6 +400,7 @@ extension Schedule.Action {
         switch self {
         case .arm(let mode): "arm_\(ModeName(mode).rawValue)"
         case .disarm: "disarm"
+        case .activate: "activate"
         }
     }
 
@@ -395,6 +409,7 @@ extension Schedule.Action {
         switch self {
         case .arm(let mode): mode.wireName
         case .disarm: "disarmed"
+        case .activate: "activated"
         }
     }
 
@@ -402,6 +417,7 @@ extension Schedule.Action {
         switch self {
         case .arm(let mode): "will be armed (\(mode.wireName))"
         case .disarm: "will be disarmed"
+        case .activate: "will have a relay switched on"
         }
     }
 }

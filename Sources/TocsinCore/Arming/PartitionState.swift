@@ -152,6 +152,8 @@ package struct SiteState: Hashable, Sendable {
     package var schedules: [ScheduleID: ScheduleState] = [:]
     /// Devices that are offline, with their last sign of life (decisions §7).
     package var offline: [DeviceID: Instant] = [:]
+    /// Relays that are on.
+    package var relays: [RelayID: RelayState] = [:]
     /// How often each limited code was used.
     package var codeUses: [UserID: Int] = [:]
     /// In the order in which they came.
@@ -184,6 +186,7 @@ package struct SiteState: Hashable, Sendable {
         for schedule in schedules.values { consider(schedule.nextDeadline) }
         for command in pendingCommands { consider(command.expiresAt) }
         for deadline in verifications.values { consider(deadline) }
+        for relay in relays.values { consider(relay.until) }
         return earliest
     }
 }

@@ -77,12 +77,15 @@ extension SiteState {
     }
 
     private var hasHiddenParts: Bool {
-        !verifications.isEmpty || partitions.values.contains { $0.incidents.contains(where: \.isSilent) }
+        !verifications.isEmpty || !relays.isEmpty
+            || partitions.values.contains { $0.incidents.contains(where: \.isSilent) }
     }
 
     private var shown: SiteState {
         var state = self
         state.verifications = [:]
+        // Relays are shown by themselves, and what switched one may be nobody's business at the premises.
+        state.relays = [:]
         state.nextIncident = 1
         for (id, partition) in partitions where partition.incidents.contains(where: \.isSilent) {
             state.partitions[id]?.incidents.removeAll(where: \.isSilent)

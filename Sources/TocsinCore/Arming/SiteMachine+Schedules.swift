@@ -99,7 +99,7 @@ extension SiteMachine {
         var step = step(at: receivedAt, .command)
         do throws(ScheduleRefusal) {
             guard let rule = configuration.schedules.first(where: { $0.id == id }),
-                let partition = configuration.partitions.first(where: { $0.number == rule.partition })
+                let partition = configuration.partition(of: rule)
             else { throw .unknownSchedule(id) }
             step.planSchedules()
             guard let planned = step.state.schedules[id] else { throw .nothingPlanned }

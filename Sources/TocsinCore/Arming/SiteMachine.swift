@@ -225,5 +225,7 @@ extension SiteState {
         zones = zones.filter { zoneIDs.contains($0.key) }
         let scheduleIDs = Set(configuration.schedules.map(\.id))
         schedules = schedules.filter { scheduleIDs.contains($0.key) }
+        let relayIDs = Set(configuration.relays.map(\.id))
+        relays = relays.filter { relayIDs.contains($0.key) }
     }
 }

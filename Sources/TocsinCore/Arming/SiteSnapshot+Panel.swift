@@ -6,7 +6,7 @@ extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
     static let panelMembers: Set<String> = [
         "zones", "offline", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
-        "verifications",
+        "verifications", "relays",
     ]
 
     func writePanel(to writer: inout JSONWriter) {
@@ -48,6 +48,7 @@ extension SiteState {
                 }
             }
         }
+        if !relays.isEmpty { writer.map("relays", relays) { $1.write(to: &$0) } }
     }
 
     mutating func readPanel(_ json: JSONObject) throws {
@@ -73,6 +74,9 @@ extension SiteState {
                 throw SnapshotError(description: "a verification of a state cannot be read")
             }
             verifications[IncidentID(id)] = Instant(millisecondsSinceEpoch: deadline)
+        }
+        for member in json["relays"]?.object?.members ?? [] {
+            relays[RelayID(stored: member.name)] = try RelayState(member.value.object ?? [:])
         }
     }
 }
@@ -362,7 +366,7 @@ extension JSONWriter {
     }
 
     /// An object by id, in the order of the ids: equal states have equal bytes (I20).
-    fileprivate mutating func map<Noun, Value>(
+    mutating func map<Noun, Value>(
         _ name: String,
         _ values: [ID<Noun>: Value],
         _ write: (inout JSONWriter, Value) -> Void

@@ -3,7 +3,8 @@ import TocsinJSON
 extension Schedule {
     /// The members of a rule, by the names of the wire.
     package static let members = [
-        "partition", "arm", "disarm", "at", "days", "on", "exceptions", "observe_holidays", "force_arm",
+        "partition", "arm", "disarm", "activate", "duration_seconds", "at", "days", "on", "exceptions",
+        "observe_holidays", "force_arm",
         "warning_minutes", "latest", "enabled",
     ]
 
@@ -13,7 +14,9 @@ extension Schedule {
     package static func merge(_ changes: JSONObject, into settings: JSONObject) -> JSONObject {
         var merged = settings
         for (name, rival) in [
-            ("arm", ["disarm"]), ("disarm", ["arm"]), ("on", ["days", "exceptions"]), ("days", ["on"]),
+            ("arm", ["disarm", "activate", "duration_seconds"]), ("disarm", ["arm", "activate", "duration_seconds"]),
+            ("activate", ["arm", "disarm", "force_arm", "warning_minutes"]), ("on", ["days", "exceptions"]),
+            ("days", ["on"]),
         ]
         where changes[name] != nil && changes[name] != .null && changes[name] != false {
             for member in rival where changes[member] == nil { merged[member] = nil }
@@ -36,6 +39,9 @@ extension Schedule {
     package static func derivedName(of settings: JSONObject) -> String {
         let action = settings["arm"]?.string.map { "arm \($0)" } ?? "disarm"
         let when = settings["on"]?.string ?? settings["days"]?.array?.compactMap(\.string).joined(separator: " ") ?? ""
+        if let relay = settings["activate"]?.string {
+            return "activate \(relay) at \(settings["at"]?.string ?? "") on \(when)"
+        }
         return
             "partition \(settings["partition"]?.integer ?? 0): \(action) at \(settings["at"]?.string ?? "") on \(when)"
     }

@@ -16,9 +16,6 @@ extension Schedule {
     package init(_ fixture: Fixture) throws(ScheduleProblem) {
         guard fixture.kind == .schedule else { throw ScheduleProblem("kind", "“\(fixture.id)” is not a schedule") }
         let settings = SettingsReader(fixture.settings)
-        guard let partition = try settings.integer("partition") else {
-            throw ScheduleProblem("partition", "is missing: name the partition's number")
-        }
         guard let at = try settings.time("at") else {
             throw ScheduleProblem("at", "is missing: write a time of day like \"18:00\"")
         }
@@ -28,10 +25,20 @@ extension Schedule {
             throw ScheduleProblem("exceptions", "a rule for one date has none: change its date or time instead")
         }
         let action = try settings.action()
+        guard let partition = try settings.integer("partition") ?? action.partitionIfNone else {
+            throw ScheduleProblem("partition", "is missing: name the partition's number")
+        }
         let warning = try settings.integer("warning_minutes")
         if let warning, !Self.warningMinutesRange.contains(warning) {
             let range = Self.warningMinutesRange
             throw ScheduleProblem("warning_minutes", "must be \(range.lowerBound) to \(range.upperBound)")
+        }
+        if case .activate = action {
+            for member in ["force_arm", "warning_minutes"] where fixture.settings[member] != nil {
+                throw ScheduleProblem(member, "is for a rule that arms: leave it out")
+            }
+        } else if try settings.integer("duration_seconds") != nil {
+            throw ScheduleProblem("duration_seconds", "is for a rule that activates a relay: leave it out")
         }
         self.init(
             id: ScheduleID(stored: fixture.id),
@@ -52,10 +59,14 @@ extension Schedule {
 
     /// The settings that ``init(_:)`` reads back to an equal schedule; what has its default is left out.
     package var settings: JSONObject {
-        var object: JSONObject = ["partition": JSON(partition)]
+        var object = JSONObject()
+        if partition != Self.noPartition { object["partition"] = JSON(partition) }
         switch action {
         case .arm(let mode): object["arm"] = .string(mode.wireName)
         case .disarm: object["disarm"] = true
+        case .activate(let relay, let seconds):
+            object["activate"] = .string(relay.text)
+            object["duration_seconds"] = JSON(seconds)
         }
         object["at"] = .string(at.text)
         object["on"] = on.map { .string($0.text) }
@@ -69,6 +80,16 @@ extension Schedule {
         object["latest"] = latest.map { .string($0.text) }
         if !isEnabled { object["enabled"] = false }
         return object
+    }
+}
+
+extension Schedule.Action {
+    /// What stands for the partition where the rule needs none.
+    fileprivate var partitionIfNone: Int? {
+        switch self {
+        case .arm, .disarm: nil
+        case .activate: Schedule.noPartition
+        }
     }
 }
 
@@ -122,11 +143,23 @@ private struct SettingsReader {
             json.string.flatMap { $0.isEmpty ? nil : ArmingMode(wireName: $0) }
         }
         let disarms = try boolean("disarm") ?? false
-        switch (mode, disarms) {
-        case (let mode?, false): return .arm(mode)
-        case (nil, true): return .disarm
-        case (.some, true), (nil, false):
-            throw ScheduleProblem("arm", "there must be either “arm” with a mode or “disarm: true”")
+        let relay = try member("activate", "a relay of the site") { json in
+            json.string.flatMap { $0.isEmpty ? nil : RelayID(stored: $0) }
+        }
+        switch (mode, disarms, relay) {
+        case (let mode?, false, nil): return .arm(mode)
+        case (nil, true, nil): return .disarm
+        case (nil, false, let relay?):
+            guard let seconds = try integer("duration_seconds"), Relay.durationSeconds.contains(seconds) else {
+                let range = Relay.durationSeconds
+                throw ScheduleProblem("duration_seconds", "must be \(range.lowerBound) to \(range.upperBound)")
+            }
+            return .activate(relay, seconds: seconds)
+        case (.some, true, _), (.some, _, .some), (_, true, .some), (nil, false, nil):
+            throw ScheduleProblem(
+                "arm",
+                "there must be one of “arm” with a mode, “disarm: true” and “activate” with a relay"
+            )
         }
     }
 

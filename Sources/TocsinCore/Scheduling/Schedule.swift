@@ -3,6 +3,8 @@ package struct Schedule: Hashable, Sendable {
     package enum Action: Hashable, Sendable {
         case arm(ArmingMode)
         case disarm
+        /// Switches a relay on for a while (decisions §7).
+        case activate(RelayID, seconds: Int)
     }
 
     /// What holds on one date instead of the weekly rule; outranks holidays too.
@@ -29,7 +31,7 @@ package struct Schedule: Hashable, Sendable {
     package static func defaultWarningMinutes(for action: Action) -> Int {
         switch action {
         case .arm: 10
-        case .disarm: 0
+        case .disarm, .activate: 0
         }
     }
     /// More than ten years of public holidays; keeps a rule small enough to search at every step.
@@ -37,8 +39,10 @@ package struct Schedule: Hashable, Sendable {
 
     package var id: ScheduleID
     package var name: String
-    /// The partition's number.
+    /// The partition's number; ``noPartition`` for a rule about none.
     package var partition: Int
+    /// Stands for no partition: a relay belongs to the site.
+    package static let noPartition = 0
     package var action: Action
     package var at: TimeOfDay
     /// The days of the weekly rule; without meaning for a one-off.

@@ -169,6 +169,8 @@ package struct SiteConfiguration: Hashable, Sendable {
     package var holidays: Set<CivilDate>
     /// Whether the dealer wants alarms that a disarm cancelled to resolve themselves (T28).
     package var autoResolvesCancelled = false
+    /// In the order of their ids.
+    package var relays: [Relay]
 
     package init(
         site: Site,
@@ -177,7 +179,8 @@ package struct SiteConfiguration: Hashable, Sendable {
         devices: Set<DeviceID> = [],
         users: [SiteUser] = [],
         schedules: [Schedule] = [],
-        holidays: Set<CivilDate> = []
+        holidays: Set<CivilDate> = [],
+        relays: [Relay] = []
     ) {
         self.site = site
         self.partitions = partitions.sorted { $0.number < $1.number }
@@ -192,6 +195,7 @@ package struct SiteConfiguration: Hashable, Sendable {
         codeHolders = holders
         self.schedules = schedules
         self.holidays = holidays
+        self.relays = relays.sorted { $0.id < $1.id }
     }
 
     /// Whose a code is.

@@ -38,6 +38,8 @@ package struct FleetResult: Sendable {
         package var partitions: [(number: Int, id: PartitionID)]
         /// Zones carry their number.
         package var fixtures: [FixtureKind: [(number: Int?, name: String, id: String)]]
+        /// What the bridges of relays are signed to with, by the relay's id: only where it was drawn just now, shown once.
+        package var relaySecrets: [String: String] = [:]
     }
 
     package var dealers: [DealerResult] = []
@@ -114,6 +116,7 @@ extension FleetResult.SiteResult {
                     member[entry.number == nil ? "name" : "number"] =
                         entry.number.map { JSON($0) } ?? .string(entry.name)
                     member["\(kind.rawValue)_id"] = .string(entry.id)
+                    if kind == .relay { member["secret"] = relaySecrets[entry.id].map(JSON.string) }
                     return .object(member)
                 }
             )

@@ -59,10 +59,27 @@ extension FleetReconciler {
                     guard let id = try bridgeID(bridge, of: site, stored: stored, made: made, listed) else { continue }
                     settings["bridge_id"] = .string(id)
                 }
+                if let reference = fixture.relay {
+                    let relays = try relayIDs(of: site, named: result[.relay] ?? [])
+                    guard let id = relays[reference.value] else {
+                        problems.add(
+                            reference.place,
+                            "neither the file nor the site has the relay “\(reference.value)”: add it under relays"
+                        )
+                        continue
+                    }
+                    settings["activate"] = .string(id)
+                }
+                let relay = kind == .relay ? stored.first { $0.name == fixture.name } : nil
+                let relayID = relay.map { RelayID(stored: $0.id) } ?? RelayID(drawnBy: context)
+                if kind == .relay {
+                    try checkRules(fixture, of: site, partitions: numbers, zones: result[.zone] ?? [])
+                    try settle(fixture.actuator, of: relayID, stored: relay, &settings)
+                }
                 checkMode(fixture, partitions)
                 keep(fixture.code, as: .normal, in: &settings, of: site)
                 keep(fixture.duressCode, as: .duress, in: &settings, of: site)
-                let applied = try applier.apply(fixture, settings: settings, of: site, with: &self)
+                let applied = try applier.apply(fixture, settings: settings, of: site, relayID: relayID, with: &self)
                 checkProfile(applied, at: fixture.place, of: site)
                 result[kind, default: []].append((fixture.number, fixture.name, applied.id))
             }
@@ -124,7 +141,7 @@ extension FleetReconciler {
 
     /// A rule arms in a mode that its partition has.
     private mutating func checkMode(_ rule: FleetFixture, _ partitions: [Partition]) {
-        guard rule.kind == .schedule,
+        guard rule.kind == .schedule, rule.relay == nil,
             let partition = partitions.first(where: { $0.number == rule.partitions?.value.first })
         else { return }
         if let obstacle = partition.scheduleObstacle { problems.add(rule.place.member("partition"), obstacle) }
@@ -289,13 +306,15 @@ private struct FixtureApplier {
         _ wanted: FleetFixture,
         settings: JSONObject,
         of site: Site,
+        relayID: RelayID,
         with reconciler: inout FleetReconciler
     ) throws -> Fixture {
         let noun = wanted.kind.rawValue
         let title = "\(site.name) / \(noun) \(wanted.number.map(String.init) ?? wanted.name)"
         guard let existing = wanted.number.map({ byNumber[$0] }) ?? byName[wanted.name] else {
             let fixture = Fixture(
-                id: wanted.kind.newID(reconciler.context),
+                // What is sealed for a relay is sealed for its id.
+                id: wanted.kind == .relay ? relayID.text : wanted.kind.newID(reconciler.context),
                 siteID: site.id,
                 kind: wanted.kind,
                 number: wanted.number,

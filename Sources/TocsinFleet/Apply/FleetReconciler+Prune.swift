@@ -92,6 +92,9 @@ extension FleetReconciler {
             guard allows(DeletionGuard.obstacles(to: id, in: record), "device", title) else { return }
             try writer?.detachDevice(id, of: site.id)
         }
+        if fixture.kind == .relay, let obstacle = try DeletionGuard(reader).obstacle(toRelay: fixture, in: record) {
+            guard allows([obstacle], "relay", title) else { return }
+        }
         try writer?.deleteFixture(fixture.id, of: site.id)
         try notePart(.delete, fixture.kind.rawValue, title, id: fixture.id, of: site)
     }

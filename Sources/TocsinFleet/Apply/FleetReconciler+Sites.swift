@@ -41,6 +41,8 @@ extension FleetReconciler {
         names.sites[wanted.place.path] = site.id
         var result = FleetResult.SiteResult(name: site.name, siteID: site.id, partitions: [], fixtures: [:])
         result.fixtures = try applyFixtures(wanted, of: site, partitions: partitions)
+        result.relaySecrets = relaySecrets
+        relaySecrets = [:]
         if let before { try checkGuard(of: before, with: partitions, wanted) }
         result.partitions = partitions.sorted { $0.number < $1.number }.map { ($0.number, $0.id) }
         outcome.result.sites.append(result)

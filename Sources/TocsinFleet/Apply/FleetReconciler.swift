@@ -82,6 +82,8 @@ struct FleetReconciler {
     var freshSite: SiteID?
     /// The profile that the site had before the file.
     var formerProfile = ComplianceProfile.none
+    /// The secrets that were drawn for relays of the site that is being applied, by the relays' ids.
+    var relaySecrets: [String: String] = [:]
 
     init(reader: any LedgerReader, writer: (any LedgerTransaction)?, context: FleetContext, names: FleetNames) {
         self.reader = reader

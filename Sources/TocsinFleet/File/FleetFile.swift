@@ -98,6 +98,14 @@ package enum ExitMode: String, CaseIterable, Sendable {
     }
 }
 
+/// Who switches a relay, as the file names it.
+package struct FleetActuator: Sendable {
+    package var type: Relay.ActuatorType
+    /// There where it is a webhook.
+    package var url: Marked<String>?
+    package var secret: Marked<String>?
+}
+
 /// A zone, device, relay, user, schedule or contact as the file names it.
 package struct FleetFixture: Sendable {
     package var place: Place
@@ -110,6 +118,10 @@ package struct FleetFixture: Sendable {
     package var device: Marked<String>?
     /// The bridge that a device hangs on, by name.
     package var bridge: Marked<String>?
+    /// A relay of the same site, by name: what a schedule switches on.
+    package var relay: Marked<String>?
+    /// Who switches a relay.
+    package var actuator: FleetActuator?
     /// Partitions of the same site, by number.
     package var partitions: Marked<[Int]>?
     package var code: Marked<String>?

@@ -59,15 +59,6 @@ extension FleetParser {
         return type == nil ? nil : device
     }
 
-    private mutating func relay(_ node: Node, at place: Place) -> FleetFixture? {
-        guard let members = reader.members(node, at: place, required: ["name"], optional: ["device"]) else {
-            return nil
-        }
-        var relay = named(.relay, members)
-        relay?.device = reader.marked(members, "device")
-        return relay
-    }
-
     private mutating func user(_ node: Node, at place: Place) -> FleetFixture? {
         let optional = [
             "code", "duress_code", "email", "rights", "valid_from", "valid_until", "windows", "one_time",

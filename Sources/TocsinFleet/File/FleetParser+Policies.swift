@@ -78,10 +78,8 @@ extension FleetParser {
     // MARK: - Schedules
 
     mutating func schedule(_ node: Node, at place: Place) -> FleetFixture? {
-        let optional = ["name"] + Schedule.members.filter { !["partition", "at"].contains($0) }
-        guard let members = reader.members(node, at: place, required: ["partition", "at"], optional: optional) else {
-            return nil
-        }
+        let optional = ["name"] + Schedule.members.filter { $0 != "at" }
+        guard let members = reader.members(node, at: place, required: ["at"], optional: optional) else { return nil }
         let problemsBefore = reader.problems.all.count
         let partition = reader.integer(members, "partition", in: SiteLimits.partitionNumbers)
         var settings = JSONObject()
@@ -89,10 +87,16 @@ extension FleetParser {
         settings["arm"] = reader.text(members, "arm", upTo: PartitionPolicy.customModeLength.upperBound)
             .map(JSON.string)
         let disarms = reader.boolean(members, "disarm")
-        if members.has("arm") == members.has("disarm") || disarms == false {
-            reader.problems.add(place, "must have either “arm” with a mode or “disarm: true”")
+        if ["arm", "disarm", "activate"].count(where: { members.has($0) }) != 1 || disarms == false {
+            reader.problems.add(
+                place,
+                "must have one of “arm” with a mode, “disarm: true” and “activate” with a relay"
+            )
         }
         settings["disarm"] = disarms.map(JSON.bool)
+        let relay = reader.marked(members, "activate")
+        settings["activate"] = relay.map { .string($0.value) }
+        settings["duration_seconds"] = integer(members, "duration_seconds", in: Relay.durationSeconds)
         settings["at"] = timeOfDay(members, "at").map { .string($0.text) }
         settings["on"] = date(members, "on").map { .string($0.text) }
         let days = reader.choices(members, "days", among: Weekday.allCases)
@@ -110,14 +114,18 @@ extension FleetParser {
         settings["warning_minutes"] = integer(members, "warning_minutes", in: Schedule.warningMinutesRange)
         settings["latest"] = timeOfDay(members, "latest").map { .string($0.text) }
         let givenName = reader.text(members, "name")
-        guard let partition, reader.problems.all.count == problemsBefore else { return nil }
+        if partition == nil, relay == nil, !members.has("partition") {
+            reader.problems.add(place, "lacks “partition”: name the partition’s number")
+        }
+        guard reader.problems.all.count == problemsBefore else { return nil }
         // A rule without a name is told apart by what it does.
         let rule = FleetFixture(
             place: place,
             kind: .schedule,
             name: givenName ?? Schedule.derivedName(of: settings),
             settings: settings,
-            partitions: Marked(value: [partition], place: members.place(of: "partition"))
+            relay: relay,
+            partitions: partition.map { Marked(value: [$0], place: members.place(of: "partition")) }
         )
         return check(rule, members) ? rule : nil
     }

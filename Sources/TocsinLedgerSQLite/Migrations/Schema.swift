@@ -12,6 +12,7 @@ enum Schema {
         ("0005 alarms", Migration0005.migrate),
         ("0006 devices", Migration0006.migrate),
         ("0007 snapshots", Migration0007.migrate),
+        ("0008 relays", Migration0008.migrate),
         ("0009 alarms of devices", Migration0009.migrate),
     ]
 

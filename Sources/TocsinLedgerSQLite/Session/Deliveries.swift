@@ -171,6 +171,11 @@ private struct DeliveryList {
         var condition = Condition()
         condition.add("delivery.endpoint_id = ?", endpoint)
         condition.add("delivery.event_id = ?", ifPresent: filter.eventID)
+        if let types = filter.types {
+            // Words of ours, not a caller's; none covers none.
+            let words = types.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
+            condition.add("event.type IN (\(words))")
+        }
         guard let after else { return condition }
         // The list is ordered by the delivery's id: the event's first, then the endpoint's.
         let isBehind = DeliveryID(of: after.event, to: endpoint).text < after.id

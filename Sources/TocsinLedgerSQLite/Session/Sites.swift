@@ -154,6 +154,7 @@ struct SiteLoader {
     private let users: PreparedStatement
     private let schedules: PreparedStatement
     private let holidays: PreparedStatement
+    private let relays: PreparedStatement
 
     init(_ database: Database) throws {
         site = try PreparedStatement(
@@ -180,6 +181,10 @@ struct SiteLoader {
         holidays = try PreparedStatement(
             database,
             "SELECT holidays FROM dealer WHERE id = ? AND holidays IS NOT NULL"
+        )
+        relays = try PreparedStatement(
+            database,
+            "SELECT \(Fixture.columns) FROM fixture WHERE site_id = ? AND kind = 'relay'"
         )
     }
 
@@ -225,6 +230,7 @@ struct SiteLoader {
             if !configuration.schedules.isEmpty { configuration.holidays = try restingDays(of: found.dealerID) }
         }
         configuration.autoResolvesCancelled = resolves
+        configuration.relays = try switched(of: id)
         return SiteRecord(
             configuration: configuration,
             state: state,
@@ -250,6 +256,16 @@ struct SiteLoader {
             return true
         }
         return rules
+    }
+
+    /// In the order of their ids; one that cannot be read is left out, as a rule is.
+    private func switched(of site: SiteID) throws -> [Relay] {
+        var found: [Relay] = []
+        try relays.forEach(site) { row in
+            if let relay = try? Relay(try Fixture(row)) { found.append(relay) }
+            return true
+        }
+        return found.sorted { $0.id < $1.id }
     }
 
     private func restingDays(of dealer: DealerID) throws -> Set<CivilDate> {

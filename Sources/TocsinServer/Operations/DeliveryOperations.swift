@@ -82,6 +82,8 @@ enum DeliveryOperations {
                     }
                     filter.endpointID = only.id
                 }
+                // What its scopes do not cover now it does not hear of here either, though it was delivered once.
+                filter.types = try LogView.coveredTypes(call, reader)
                 let found = try reader.deliveries(within: reach, filter: filter, page: page)
                 return .page(found.items.map { .object(object($0)) }, next: found.next)
             }
@@ -211,6 +213,9 @@ enum DeliveryOperations {
                 let event = try reader.event(eventID, within: .platform)
             else { throw APIError.missing(.deliveryNotFound) }
             if case .app(let own) = call.caller, endpoint.owner != .app(own.id, of: own.dealerID) {
+                throw APIError.missing(.deliveryNotFound)
+            }
+            if try LogView.coveredTypes(call, reader)?.contains(event.type) == false {
                 throw APIError.missing(.deliveryNotFound)
             }
             let position = EventPosition(dealerID: event.dealerID, sequence: event.sequence)

@@ -202,14 +202,17 @@ struct LogView {
     /// The types that the caller's scopes cover; none stands for all.
     private static func types(_ call: Call, _ reader: any LedgerReader) throws -> Set<EventType>? {
         let wanted: EventType? = call.query.optionalValue("type")
-        guard case .app(let app) = call.caller else { return wanted.map { [$0] } }
+        guard let covered = try coveredTypes(call, reader) else { return wanted.map { [$0] } }
+        return covered.filter { wanted == nil || $0 == wanted }
+    }
+
+    /// The types that the caller's scopes cover now; none for a caller who has every scope.
+    static func coveredTypes(_ call: Call, _ reader: any LedgerReader) throws -> Set<EventType>? {
+        guard case .app(let app) = call.caller else { return nil }
         guard let present = try reader.app(app.id, within: .dealer(app.dealerID)), !present.isRevoked else {
             throw APIError.invalidCredentials
         }
-        let covered = EventType.allCases.filter { type in
-            type.requiredScope.map(present.scopes.contains) ?? true
-        }
-        return Set(covered.filter { wanted == nil || $0 == wanted })
+        return Set(EventType.allCases.filter { $0.requiredScope.map(present.scopes.contains) ?? true })
     }
 }
 

@@ -25,7 +25,7 @@ package enum Operations {
         + ContactOperations.all
         + DeviceOperations.all
         + DeviceHeartbeats.all
-        + FixtureOperations.all
+        + RelayOperations.all
         + DealerOperations.all
         + HolidayOperations.all
         + PartnerOperations.all

@@ -4,7 +4,7 @@ import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
-/// What arms and disarms a site by its clock (design, arming: schedules).
+/// What arms, disarms and switches at a site by its clock (design, arming: schedules).
 enum ScheduleOperations {
     static let all = [list, create, get, patch, delete, postpone, skip]
 
@@ -13,10 +13,12 @@ enum ScheduleOperations {
     /// A date of the site's calendar.
     private static let dates = Schema.string(10...10, format: "date").example("2026-12-24")
 
-    /// The members of a rule but for `partition` and `at`, which every rule has; in a patch null takes one away.
+    /// The members of a rule but for `partition` and `at`; in a patch null takes one away.
     private static let settings: [(name: String, schema: Schema)] = [
         ("arm", Schema.string(1...40).described("The mode to arm in: `away`, `stay`, `night` or a custom one's name.")),
         ("disarm", Schema.boolean.described("`true` for a rule that disarms.")),
+        ("activate", Schema.id(RelayNoun.prefix).described("The relay that the rule switches on, instead of arming.")),
+        ("duration_seconds", Schema.integer(Relay.durationSeconds).described("For how long it is switched on.")),
         ("days", Schema.weekdays.described("Left out: every day.")),
         ("on", dates.described("The date of a rule that runs once, instead of `days`.")),
         (
@@ -38,7 +40,9 @@ enum ScheduleOperations {
         ("latest", Schema.timeOfDay.described("The latest time to which a run may be postponed.")),
         ("enabled", .boolean),
     ]
-    private static let numbers = Schema.integer(1...999).described("The partition's number.")
+    private static let numbers = Schema.integer(1...999).described(
+        "The partition's number; only a rule that activates a relay needs none."
+    )
 
     private static let nextRuns = Schema.array(
         of: .object([
@@ -50,14 +54,14 @@ enum ScheduleOperations {
     static let schema = Schema.object(
         [
             .required("schedule_id", .id(ScheduleNoun.prefix)), .required("site_id", .id(SiteNoun.prefix)),
-            .required("name", .string(1...500)), .required("partition", numbers), .required("at", .timeOfDay),
+            .required("name", .string(1...500)), .optional("partition", numbers), .required("at", .timeOfDay),
         ] + settings.map { .optional($0.name, $0.schema) } + [.required("next_runs", nextRuns)]
     ).named("Schedule")
 
     private static let newSchedule = Schema.object(
         [
             .optional("name", Schema.name.described("Left out: what the rule does.")),
-            .required("partition", numbers), .required("at", .timeOfDay),
+            .optional("partition", numbers), .required("at", .timeOfDay),
         ] + settings.map { .optional($0.name, $0.schema) }
     ).named("NewSchedule")
 
@@ -102,7 +106,7 @@ enum ScheduleOperations {
         callers: .holding(.sitesWrite),
         body: .json(newSchedule),
         replies: [.created("The new schedule.", schema)],
-        errors: [.siteNotFound, .alreadyExists, .armingAuthorityConflict, .tooMany],
+        errors: [.siteNotFound, .relayNotFound, .alreadyExists, .armingAuthorityConflict, .tooMany],
         handle: { call in
             let id: ScheduleID = call.newID()
             let site = try call.siteID
@@ -150,7 +154,8 @@ enum ScheduleOperations {
         ),
         replies: [.ok("The schedule as it is now.", schema)],
         errors: [
-            .siteNotFound, .scheduleNotFound, .alreadyExists, .armingAuthorityConflict, .versionConflict,
+            .siteNotFound, .scheduleNotFound, .relayNotFound, .alreadyExists, .armingAuthorityConflict,
+            .versionConflict,
         ],
         handle: { call in
             try await call.commit { transaction in
@@ -191,12 +196,20 @@ enum ScheduleOperations {
         } catch {
             throw APIError.invalid(error.field, error.message)
         }
+        if let relay = rule.settings["activate"]?.string.map(RelayID.init(stored:)),
+            record.configuration.relay(relay) == nil
+        {
+            throw APIError.missing(.relayNotFound, field: "activate")
+        }
         let number = rule.settings.integer("partition")
-        guard let partition = record.configuration.partitions.first(where: { $0.number == number }) else {
+        let partition = record.configuration.partitions.first { $0.number == number }
+        if number != nil, partition == nil {
             throw APIError.invalid("partition", "is not the number of a partition of the site")
         }
-        if let obstacle = partition.scheduleObstacle { throw APIError.invalid("partition", obstacle) }
-        if let mode = rule.settings["arm"]?.string, !partition.offers(ArmingMode(wireName: mode)) {
+        if rule.settings["activate"] == nil, let obstacle = partition?.scheduleObstacle {
+            throw APIError.invalid("partition", obstacle)
+        }
+        if let partition, let mode = rule.settings["arm"]?.string, !partition.offers(ArmingMode(wireName: mode)) {
             throw APIError.invalid("arm", "must be away, stay, night or one of the partition's \"custom_modes\"")
         }
         let name = body.optionalString("name")

@@ -74,6 +74,10 @@ extension Check {
                     }
                 case .note(_, let action, let explanation):
                     if action.isEmpty || explanation.isEmpty { return "a note explains nothing" }
+                case .relay(let effect):
+                    if effect.action.isEmpty || effect.explanation.isEmpty {
+                        return "a relay's switching is not explained"
+                    }
                 case .change, .alarmPriority, .alarmAct, .event, .alarm, .mark, .notice: continue
                 }
             }
@@ -176,7 +180,8 @@ extension ArmingEffect {
     /// Whether the premises hear of it: alarms are told to those entitled only.
     fileprivate var isLocal: Bool {
         switch self {
-        case .alarm, .alarmPriority, .alarmAct: false
+        // A rule that holds for silent alarms too betrays them by the relay itself: somebody wanted it so.
+        case .alarm, .alarmPriority, .alarmAct, .relay: false
         case .event(_, .alarmCreated), .event(_, .alarmActivity), .event(_, .alarmAnnotated): false
         case .note(_, let action, _): !["alarm.created", "alarm.silent", "alarm.duress"].contains(action)
         case .change, .event, .mark, .notice: true

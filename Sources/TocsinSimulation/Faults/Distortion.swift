@@ -29,7 +29,7 @@ extension Transition {
             switch effect {
             case .event(partition.id, .armingStateChanged): true
             case .change(let change): change.partitionID == partition.id
-            case .event, .alarmPriority, .alarmAct, .alarm, .mark, .note, .notice: false
+            case .event, .alarmPriority, .alarmAct, .alarm, .mark, .note, .notice, .relay: false
             }
         }
         if previous.wireState == phase.wireState { return }
@@ -73,7 +73,7 @@ extension Transition {
             case .event(let id, _), .note(let id, _, _): id == partition.id
             case .change(let change): change.partitionID == partition.id
             case .alarm(let draft): draft.partitionID == partition.id
-            case .alarmPriority, .alarmAct, .mark, .notice: false
+            case .alarmPriority, .alarmAct, .mark, .notice, .relay: false
             }
         }
     }
@@ -95,7 +95,7 @@ extension Transition {
         effects.removeAll {
             switch $0 {
             case .alarm, .event(_, .alarmCreated): true
-            case .event, .alarmPriority, .alarmAct, .change, .mark, .note, .notice: false
+            case .event, .alarmPriority, .alarmAct, .change, .mark, .note, .notice, .relay: false
             }
         }
     }

@@ -19,8 +19,8 @@ package struct LedgerCase: Sendable, CustomStringConvertible {
 package enum LedgerConformance {
     package static let all =
         commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
-        + deliveryCases + noticeCases + deviceCases + snapshotCases + auditCases + housekeepingCases + purgeCases
-        + platformCases + historyCases + AlarmCases.all
+        + deliveryCases + noticeCases + deviceCases + snapshotCases + relayCases + auditCases + housekeepingCases
+        + purgeCases + platformCases + historyCases + AlarmCases.all
 }
 
 /// A promise that was not kept.

@@ -190,6 +190,11 @@ extension SiteState {
             )
         ]
         state.looks = 98
+        state.relays[RelayID(stored: "rel_1")] = RelayState(
+            since: Instant(secondsSinceEpoch: 41),
+            until: Instant(secondsSinceEpoch: 42),
+            trigger: .schedule(ScheduleID(stored: "sch_1"))
+        )
         return state
     }
 }

@@ -42,6 +42,14 @@ extension CaseRunner {
                         facts: [("subject", draft.subject), ("text", draft.text)]
                     )
                 )
+            case .relay(let effect):
+                phrases.append(
+                    Table.Phrase(
+                        line: 0,
+                        words: prefix(effect.partitionID) + effect.action.split(separator: ".").map(String.init),
+                        facts: [("relay", effect.relayID.text), ("explanation", effect.explanation)]
+                    )
+                )
             }
         }
         return phrases

@@ -144,6 +144,7 @@ struct ScheduleTableRunner {
         case .note(_, let action, let explanation): "audit \(action) explanation=\(explanation)"
         case .alarm(let draft): "alarm \(draft.alarmClass.rawValue)"
         case .notice(let draft): "notice \(draft.kind.rawValue)"
+        case .relay(let effect): effect.action
         case .event(_, let body):
             if case .armingStateChanged(let change) = body {
                 "\(body.type.rawValue) \(change.previousState) → \(change.newState)" + body.members

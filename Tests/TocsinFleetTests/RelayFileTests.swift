@@ -1,0 +1,141 @@
+import Testing
+import TocsinCore
+import TocsinEngine
+import TocsinJSON
+import TocsinLedger
+import TocsinLedgerSQLite
+
+@testable import TocsinFleet
+
+/// Relays of the fleet file, with their rules, bridges and schedules.
+struct RelayFileTests {
+    private static let site = """
+        dealers: [{name: Acme Security}]
+        sites:
+          - name: Shop
+            dealer: Acme Security
+            timezone: America/Chicago
+            partitions:
+              - {number: 1, name: Sales}
+            devices:
+              - {name: Hall camera, type: camera}
+            zones:
+              - {number: 5, name: Back Door, type: perimeter}
+
+        """
+
+    private static let full =
+        site
+            + """
+                relays:
+                  - name: Siren
+                    device: Hall camera
+                    rules:
+                      - {on: alarm.created, classes: [fire, intrusion], partitions: [1], zones: [5], duration_seconds: 90}
+                      - {on: alarm.created, priorities: [CRITICAL], silent: true, duration_seconds: 10}
+                    actuator: {type: webhook, url: "https://bridge.example.test/relay"}
+                  - {name: Gate}
+                schedules:
+                  - {activate: Siren, duration_seconds: 10, at: "07:55", days: [mon, tue]}
+
+            """
+
+    private static func loaded(_ world: World) async throws -> SiteRecord {
+        let id = try #require(try await world.site("Shop")).configuration.site.id
+        return try #require(try await world.ledger.load([id])[id])
+    }
+
+    @Test func `the engine finds the relays, and the bridge's secret is told once`() async throws {
+        let world = try World()
+        let outcome = try await world.apply(Self.full)
+        let found = try await Self.loaded(world).configuration
+
+        let siren = try #require(found.relays.first { $0.name == "Siren" })
+        #expect(siren.rules.map(\.durationSeconds) == [90, 10])
+        #expect(siren.rules[0].classes == [.fire, .intrusion] && siren.rules[0].zones == [5])
+        #expect(siren.rules[1].includesSilent && siren.rules[1].priorities == [.critical])
+        #expect(siren.deviceID != nil)
+        let rule = try #require(found.schedules.first)
+        #expect(rule.action == .activate(siren.id, seconds: 10) && rule.partition == Schedule.noPartition)
+        let told = outcome.result.json["sites"]?.array?.first?["relays"]?.array ?? []
+        let secret = try #require(told.first { $0["name"] == "Siren" }?["secret"]?.string)
+        #expect(told.first { $0["name"] == "Gate" }?["secret"] == nil)
+        guard case .webhook(_, let sealed) = siren.actuator else {
+            Issue.record("the siren has no bridge")
+            return
+        }
+        #expect(try RelaySecret.opened(sealed, of: siren.id, vault: world.vault) == secret)
+
+        let again = try await world.apply(Self.full)
+        #expect(again.changes.isEmpty, "\(again.changes)")
+        #expect(!again.result.json.text.contains("whsec_"))
+    }
+
+    @Test func `an export applies as nothing, shows no secret, and makes the same elsewhere`() async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        let text = FleetYAML.text(try await world.service.export())
+        #expect(!text.contains("secret") && !text.contains("rel_"))
+        #expect(try await world.apply(text, FleetOptions(prunes: true)).changes.isEmpty)
+
+        let other = try World()
+        try await other.apply(text)
+        let (one, two) = (try await Self.loaded(world).configuration, try await Self.loaded(other).configuration)
+        #expect(one.relays.map(\.rules) == two.relays.map(\.rules))
+        #expect(two.relays.first { $0.name == "Siren" }?.actuator.type == .webhook)
+        #expect(two.schedules.map(\.at) == one.schedules.map(\.at))
+    }
+
+    @Test(
+        arguments: [
+            ("relays: [{name: Siren, rules: [{on: alarm.resolved, duration_seconds: 5}]}]", "alarm.created"),
+            ("relays: [{name: Siren, rules: [{on: alarm.created}]}]", "duration_seconds"),
+            ("relays: [{name: Siren, rules: [{on: alarm.created, duration_seconds: 5, zones: [7]}]}]", "no zone 7"),
+            ("relays: [{name: Siren, rules: [{on: alarm.created, duration_seconds: 5, classes: []}]}]", "leave it out"),
+            ("relays: [{name: Siren, actuator: {type: webhook}}]", "url"),
+            ("relays: [{name: Siren, actuator: {type: webhook, url: \"https://a.test/\", secret: \"1\"}}]", "whsec_"),
+            ("relays: [{name: Siren, device: Nobody}]", "Nobody"),
+            ("schedules: [{activate: Horn, duration_seconds: 5, at: \"18:00\"}]", "Horn"),
+            ("schedules: [{activate: Horn, at: \"18:00\"}]", "duration_seconds"),
+            ("schedules: [{arm: away, at: \"18:00\"}]", "partition"),
+        ]
+    )
+    func `what cannot be is told with its place`(lists: String, words: String) async throws {
+        let world = try World()
+        let error = await #expect(throws: FleetError.self) {
+            _ = try await world.apply(Self.site + "    " + lists + "\n")
+        }
+        let told = error?.problems.map(\.description) ?? []
+        #expect(told.contains { $0.contains(words) }, "\(told)")
+        #expect(try await world.site("Shop") == nil)
+    }
+
+    @Test func `a relay that is on is not pruned`() async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        let record = try await Self.loaded(world)
+        let relay = try #require(record.configuration.relays.first { $0.name == "Siren" })
+        var decision = Decision(
+            siteID: record.configuration.site.id,
+            dealerID: record.configuration.site.dealerID,
+            partnerID: nil,
+            baseVersion: record.version,
+            newState: record.state,
+            at: Instant(secondsSinceEpoch: 1_790_000_000)
+        )
+        decision.newState?.relays[relay.id] = RelayState(
+            since: decision.at,
+            until: decision.at + .seconds(60),
+            trigger: .manual("app_1")
+        )
+        _ = try await world.ledger.commit([decision])
+
+        let without = Self.site + "    relays: []\n"
+        let error = await #expect(throws: FleetError.self) {
+            _ = try await world.apply(without, FleetOptions(prunes: true))
+        }
+        #expect(error?.problems.contains { $0.description.contains("it is on") } == true)
+        try await world.apply(without, FleetOptions(prunes: true, forces: true))
+        #expect(try await Self.loaded(world).configuration.relays.isEmpty)
+    }
+}
