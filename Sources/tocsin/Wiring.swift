@@ -64,12 +64,7 @@ enum Wiring {
             sinks: [broadcaster],
             logger: logger
         )
-        let notices = NoticeService(
-            ledger: store.ledger,
-            notifier: try notifier(settings, logger: logger),
-            clock: clock,
-            logger: logger
-        )
+        let notices = try notices(store, settings, logger: logger)
         let devices = DeviceRegistry(ledger: store.ledger, clock: clock, logger: logger)
         let relays = try relays(store, settings, policy: policy, resolver: resolver, logger: logger)
         let engine = SiteEngine(
@@ -194,6 +189,15 @@ enum Wiring {
                 clock: clock
             ),
             clock: clock,
+            logger: logger
+        )
+    }
+
+    private static func notices(_ store: Store, _ settings: Settings, logger: Logger) throws -> NoticeService {
+        NoticeService(
+            ledger: store.ledger,
+            notifier: try notifier(settings, logger: logger),
+            clock: SystemClock(),
             logger: logger
         )
     }

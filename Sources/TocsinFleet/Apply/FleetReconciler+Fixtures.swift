@@ -60,22 +60,13 @@ extension FleetReconciler {
                     settings["bridge_id"] = .string(id)
                 }
                 if let reference = fixture.relay {
-                    let relays = try relayIDs(of: site, named: result[.relay] ?? [])
-                    guard let id = relays[reference.value] else {
-                        problems.add(
-                            reference.place,
-                            "neither the file nor the site has the relay “\(reference.value)”: add it under relays"
-                        )
-                        continue
-                    }
+                    guard let id = try relayID(reference, of: site, made: result[.relay] ?? []) else { continue }
                     settings["activate"] = .string(id)
                 }
                 let relay = kind == .relay ? stored.first { $0.name == fixture.name } : nil
                 let relayID = relay.map { RelayID(stored: $0.id) } ?? RelayID(drawnBy: context)
-                if kind == .relay {
-                    try checkRules(fixture, of: site, partitions: numbers, zones: result[.zone] ?? [])
-                    try settle(fixture.actuator, of: relayID, stored: relay, &settings)
-                }
+                try checkRules(fixture, of: site, partitions: numbers, zones: result[.zone] ?? [])
+                try settle(fixture.actuator, of: relayID, stored: relay, &settings)
                 checkMode(fixture, partitions)
                 keep(fixture.code, as: .normal, in: &settings, of: site)
                 keep(fixture.duressCode, as: .duress, in: &settings, of: site)

@@ -4,15 +4,20 @@ import TocsinJSON
 import TocsinLedger
 
 extension FleetReconciler {
-    /// The site's relays by name: those that the ledger has, and those that this file has just made.
-    func relayIDs(
+    /// The relay that a schedule names: one of the site's, or one that this file has just made.
+    mutating func relayID(
+        _ reference: Marked<String>,
         of site: Site,
-        named made: [(number: Int?, name: String, id: String)]
-    ) throws -> [String: String] {
-        var ids: [String: String] = [:]
-        for relay in try reader.fixtures(of: site.id, kind: .relay, within: .platform) { ids[relay.name] = relay.id }
-        for relay in made { ids[relay.name] = relay.id }
-        return ids
+        made: [(number: Int?, name: String, id: String)]
+    ) throws -> String? {
+        if let relay = made.first(where: { $0.name == reference.value }) { return relay.id }
+        let stored = try reader.fixtures(of: site.id, kind: .relay, within: .platform)
+        if let relay = stored.first(where: { $0.name == reference.value }) { return relay.id }
+        problems.add(
+            reference.place,
+            "neither the file nor the site has the relay “\(reference.value)”: add it under relays"
+        )
+        return nil
     }
 
     /// Puts a relay's bridge into its settings, and notes a secret that was drawn for it, to be shown once.
