@@ -87,6 +87,8 @@ struct DeviceRun: Sendable {
 
     /// Devices of a batch that are looked up after the restart.
     private static let samplesPerBatch = 20
+    /// After the restart everybody must be heard within the grace, of which the check has taken a part.
+    private static let hastyPeriod = 30
     /// As many ids as one request takes.
     private static let idsPerRequest = 100
 
@@ -94,11 +96,11 @@ struct DeviceRun: Sendable {
         var outcome = Outcome()
         var server = try await start("first start", &outcome)
         let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
-        let source = HeartbeatSource(devices: devices, token: token, connections: connections, period: period)
+        let source = HeartbeatSource(devices: devices, token: token, connections: connections)
         do {
-            try await beat(source, server, seconds: period)
+            try await beat(source, server, seconds: period, period: period)
             let before = try ProcessUsage(processID: server.processID)
-            try await beat(source, server, seconds: seconds)
+            try await beat(source, server, seconds: seconds, period: period)
             let after = try ProcessUsage(processID: server.processID)
             outcome.cpuPercent = (after.cpuSeconds - before.cpuSeconds) / Double(seconds) * 100
             outcome.resident = Int(after.residentBytes / 1_048_576)
@@ -116,7 +118,7 @@ struct DeviceRun: Sendable {
 
             server = try await start("start after kill -9", port: server.port, &outcome)
             try await check(source, killedAt: killedAt, server, token, &outcome)
-            try await beat(source, server, seconds: secondsAfterRestart)
+            try await beat(source, server, seconds: secondsAfterRestart, period: min(period, Self.hastyPeriod))
             try await checkSilence(&outcome)
             outcome.resident = max(outcome.resident, try resident(server))
             outcome.problems += source.problems.prefix(3)
@@ -137,9 +139,14 @@ struct DeviceRun: Sendable {
         Int(try ProcessUsage(processID: server.processID).residentBytes / 1_048_576)
     }
 
-    private func beat(_ source: HeartbeatSource, _ server: ServerProcess, seconds: Int) async throws {
-        source.run(until: BenchRig.end(in: seconds))
-        try await LoadClient.run(source, port: server.port, connections: connections, on: context.loadGroup)
+    private func beat(
+        _ source: HeartbeatSource,
+        _ server: ServerProcess,
+        seconds: Int,
+        period: Int
+    ) async throws {
+        source.begin(seconds: seconds, period: period)
+        try await LoadClient.run(source, port: server.port, connections: source.connections, on: context.loadGroup)
     }
 
     /// Starts the server and waits until it has read every device; requests are taken all the while.

@@ -8,8 +8,9 @@ final class HeartbeatSource: LoadSource {
     static let devicesPerBatch = 1_000
 
     private struct State {
-        var nextBatch = 0
-        var nextSlot: UInt64 = 0
+        var load = Load()
+        /// How many requests each connection has sent in this load.
+        var sent: [Int]
         /// Which batch each connection has under way.
         var underWay: [Int]
         /// When the last acknowledged requests of each batch were sent: the newest first, two at most.
@@ -18,33 +19,53 @@ final class HeartbeatSource: LoadSource {
         var problems: [String] = []
     }
 
+    /// Requests at even distances, each connection with its own share of them, so that none falls idle.
+    private struct Load {
+        var startsAt: UInt64 = 0
+        var count = 0
+        /// Nanoseconds from one request to the next.
+        var slot: UInt64 = 1
+        /// The batch that comes first: where the load before ended.
+        var firstBatch = 0
+    }
+
     private let devices: [DeviceID]
     private let token: String
-    private let slot: UInt64
-    private let end: Mutex<UInt64>
     private let state: Mutex<State>
     let batches: Int
+    let connections: Int
 
-    init(devices: [DeviceID], token: String, connections: Int, period: Int) {
+    init(devices: [DeviceID], token: String, connections: Int) {
         self.devices = devices
         self.token = token
         let batches = (devices.count + Self.devicesPerBatch - 1) / Self.devicesPerBatch
         self.batches = batches
-        slot = UInt64(period) * 1_000_000_000 / UInt64(batches)
-        end = Mutex(0)
+        let connections = min(connections, batches)
+        self.connections = connections
         state = Mutex(
             State(
+                sent: Array(repeating: 0, count: connections),
                 underWay: Array(repeating: 0, count: connections),
                 acknowledged: Array(repeating: [], count: batches)
             )
         )
     }
 
-    /// Sets when the next load ends (monotonic), and forgets the pace of the one before.
-    func run(until instant: UInt64) {
-        end.withLock { $0 = instant }
+    /// Prepares the next load: it goes on with the batch after the last one, so that no device is left out.
+    ///
+    /// - Parameters:
+    ///   - seconds: How long it lasts.
+    ///   - period: How often each device beats, in seconds.
+    func begin(seconds: Int, period: Int) {
         state.withLock { state in
-            state.nextSlot = 0
+            let slot = UInt64(period) * 1_000_000_000 / UInt64(batches)
+            state.load = Load(
+                startsAt: Stopwatch.now,
+                count: Int(UInt64(seconds) * 1_000_000_000 / slot),
+                slot: slot,
+                firstBatch: (state.load.firstBatch + state.load.count) % batches
+            )
+            state.sent = state.sent.map { _ in 0 }
             state.latencies = []
         }
     }
@@ -61,17 +82,19 @@ final class HeartbeatSource: LoadSource {
 
     func next(connection: Int, into buffer: inout ByteBuffer) -> LoadStep {
         let now = Stopwatch.now
-        if now >= end.withLock({ $0 }) { return .done }
-        let step: (batch: Int, wait: UInt64) = state.withLock { state in
-            if state.nextSlot == 0 { state.nextSlot = now }
-            if state.nextSlot > now { return (0, state.nextSlot - now) }
-            state.nextSlot += slot
-            let batch = state.nextBatch
-            state.nextBatch = (batch + 1) % batches
-            state.underWay[connection] = batch
-            return (batch, 0)
+        let step: (batch: Int, due: UInt64)? = state.withLock { state in
+            let number = connection + state.sent[connection] * connections
+            guard number < state.load.count else { return nil }
+            let due = state.load.startsAt + UInt64(number) * state.load.slot
+            let batch = (state.load.firstBatch + number) % batches
+            if due <= now {
+                state.sent[connection] += 1
+                state.underWay[connection] = batch
+            }
+            return (batch, due)
         }
-        if step.wait > 0 { return .wait(.nanoseconds(Int64(min(step.wait, 100_000_000)))) }
+        guard let step else { return .done }
+        if step.due > now { return .wait(.nanoseconds(Int64(step.due - now))) }
         write(step.batch, into: &buffer)
         return .send
     }
