@@ -54,3 +54,19 @@ extension SiteMachine {
         return self.device(device, isOffline: false, at: now)
     }
 }
+
+extension PanelStep {
+    /// Zones may hang on other devices now, and devices may be gone: a zone is offline while its device is.
+    ///
+    /// Nothing is told: whoever changed the configuration knows.
+    mutating func alignDevices() {
+        if state.offline.isEmpty, !state.zones.values.contains(where: \.isOffline) { return }
+        state.offline = state.offline.filter { site.devices.contains($0.key) }
+        for zone in site.zones {
+            let isOffline = zone.deviceID.map { state.offline[$0] != nil } ?? false
+            if (state.zones[zone.id]?.isOffline ?? false) != isOffline {
+                state.zones[zone.id, default: ZoneState()].isOffline = isOffline
+            }
+        }
+    }
+}

@@ -42,6 +42,7 @@ extension SiteMachine {
     /// was postponed or skipped while its rule stands, and leaves what is overdue to ``deadlinesReached(by:)``.
     package mutating func reconfigured(at now: Instant) {
         var step = step(at: now, .deadline)
+        step.alignDevices()
         step.planSchedules()
         step.planHours()
         state = step.state

@@ -46,6 +46,26 @@ struct DeviceMachineTests {
         #expect(machine.state.zones[ZoneID(stored: "zone_1")]?.condition == .closed)
     }
 
+    @Test func `a zone that is given another device is offline while that one is`() {
+        var offline = Self.machine()
+        _ = offline.deviceFellSilent(Self.camera, lastSeenAt: Self.start, at: Self.at(60_000))
+        var configuration = offline.configuration
+        configuration.devices = [Self.camera]
+        configuration.zones[0].deviceID = nil
+        configuration.zones[1].deviceID = Self.camera
+        var machine = SiteMachine(configuration: configuration, state: offline.state)
+        machine.reconfigured(at: Self.at(70_000))
+        let zones = machine.state.zones
+        #expect(
+            zones[ZoneID(stored: "zone_1")]?.isOffline == false && zones[ZoneID(stored: "zone_2")]?.isOffline == true
+        )
+
+        configuration.devices = []
+        machine = SiteMachine(configuration: configuration, state: machine.state)
+        machine.reconfigured(at: Self.at(80_000))
+        #expect(machine.state.offline.isEmpty && machine.state.zones[ZoneID(stored: "zone_2")]?.isOffline == false)
+    }
+
     private static func at(_ milliseconds: Int64) -> Instant { start + .milliseconds(milliseconds) }
 
     private static func machine() -> SiteMachine {
