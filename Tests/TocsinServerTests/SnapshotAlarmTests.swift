@@ -117,6 +117,29 @@ import TocsinLedger
         }
     }
 
+    @Test func `a picture tells nobody of a silent alarm who may not see alarms`() async throws {
+        try await Hall.run { hall in
+            let alarm = try await hall.raise(class: "duress")
+            let (_, blind) = try await hall.world.app(of: hall.camera.dealer, [.snapshotsRead, .snapshotsWrite])
+
+            let bytes = try Sample.bytes("door.jpg")
+            let made = try await hall.world.upload(bytes, to: hall.camera, token: blind)
+            #expect(made.status == 201 && made["alarm_id"] == nil, "\(made.text)")
+            let path = try "/v1/snapshots/\(made.string("snapshot_id"))"
+            for read in [path, "/v1/snapshots"] {
+                let answer = try await hall.world.send(.get, read, as: blind)
+                #expect(answer.status == 200 && !answer.text.contains("alarm_id"), "\(answer.text)")
+            }
+            let asked = try await hall.world.send(.get, "/v1/snapshots?alarm_id=\(alarm)", as: blind)
+            #expect(asked.status == 403 && asked.code == "permission_denied")
+            #expect(try await hall.newest(.snapshotCreated)["alarm_id"] == nil)
+
+            // It belongs to the alarm all the same, for whoever may know.
+            #expect(try await hall.alarm(of: made)?.string == alarm)
+            #expect(try await hall.timeline(alarm).last?["kind"] == "snapshot_added")
+        }
+    }
+
     @Test func `a resolved alarm gets no more pictures unless it is named within the hour`() async throws {
         try await Hall.run { hall in
             let alarm = try await hall.raise()

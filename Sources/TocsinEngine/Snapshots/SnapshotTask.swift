@@ -75,11 +75,13 @@ package struct SnapshotTask: SiteTask {
             createdAt: plan.decision.at
         )
         let alarm = alarm(for: snapshot, plan)
+        let reference = alarm.map { AlarmReference.incident($0.incident) }
         let url = links.url(of: snapshot)
         let created = SnapshotCreated(
             snapshotID: snapshot.id,
             deviceID: snapshot.deviceID,
-            alarm: alarm.map { .incident($0.incident) },
+            // The event needs `snapshots:read` alone, and who holds no more must hear of no hidden alarm.
+            alarm: alarm?.isSilent == true ? nil : reference,
             url: url,
             expiresAt: snapshot.linkExpiresAt
         )
@@ -88,7 +90,7 @@ package struct SnapshotTask: SiteTask {
         } else {
             plan.tell(.snapshotCreated(created))
         }
-        plan.decision.snapshots.append(SnapshotDraft(snapshot: snapshot, alarm: created.alarm, url: url))
+        plan.decision.snapshots.append(SnapshotDraft(snapshot: snapshot, alarm: reference, url: url))
         plan.decision.audit.append(entry(of: snapshot))
         snapshot.alarm = alarm?.number
         let reply = render(snapshot)

@@ -12,7 +12,7 @@ enum SnapshotOperations {
         .required("snapshot_id", .id(SnapshotNoun.prefix)),
         .required("device_id", .id(DeviceNoun.prefix)),
         .required("site_id", .id(SiteNoun.prefix)),
-        .optional("alarm_id", .string(1...64)),
+        .optional("alarm_id", Schema.string(1...64).described("Shown to callers with `events:read`.")),
         .required("content_type", .oneOf(MediaType.self)),
         .required("size", Schema.count.described("Bytes.")),
         .required("sha256", .string(64...64)),
@@ -22,12 +22,19 @@ enum SnapshotOperations {
         .optional("expires_at", Schema.time.described("24 hours after creation; left out when that is over.")),
     ]).named("Snapshot")
 
-    static func json(_ snapshot: Snapshot, _ links: SnapshotLinks, at now: Instant) -> JSON {
+    /// What a caller is told of a snapshot: whose alarm it shows only where alarms are for the caller, as it may be a
+    /// hidden one.
+    static func json(
+        _ snapshot: Snapshot,
+        _ links: SnapshotLinks,
+        at now: Instant,
+        to caller: Caller
+    ) -> JSON {
         var object: JSONObject = [
             "snapshot_id": .string(snapshot.id.text), "device_id": .string(snapshot.deviceID.text),
             "site_id": .string(snapshot.siteID.text),
         ]
-        object["alarm_id"] = snapshot.alarm.map { .string($0.description) }
+        if caller.seesAlarms { object["alarm_id"] = snapshot.alarm.map { .string($0.description) } }
         object["content_type"] = .string(snapshot.mediaType.rawValue)
         object["size"] = JSON(snapshot.size)
         object["sha256"] = .string(snapshot.content.text)
@@ -79,7 +86,11 @@ enum SnapshotOperations {
         query: Operation.pageParameters + [
             .optional("site_id", Schema.id(SiteNoun.prefix).described("A partner names this or `device_id`.")),
             .optional("device_id", .id(DeviceNoun.prefix)),
-            .optional("alarm_id", Schema.string(1...64).described("Of the dealer whom the request names or implies.")),
+            .optional(
+                "alarm_id",
+                Schema.string(1...64)
+                    .described("Of the dealer whom the request names or implies; needs `events:read`.")
+            ),
             .optional(
                 "dealer_id",
                 Schema.id(DealerNoun.prefix).described("Whose alarm is meant, for callers that reach several dealers.")
@@ -89,11 +100,11 @@ enum SnapshotOperations {
         errors: [.dealerNotFound, .dealerRequired, .siteNotFound, .deviceNotFound, .invalidCursor],
         handle: { call in
             let (reach, page) = (try call.reach, try call.page)
-            let (links, now) = (call.services.snapshotLinks, call.receivedAt)
+            let (links, now, caller) = (call.services.snapshotLinks, call.receivedAt, call.caller)
             let found = try await call.read { reader in
                 try reader.snapshots(within: reach, filter: try filter(call, reader), page: page)
             }
-            return .page(found.items.map { json($0, links, at: now) }, next: found.next)
+            return .page(found.items.map { json($0, links, at: now, to: caller) }, next: found.next)
         }
     )
 
@@ -109,7 +120,7 @@ enum SnapshotOperations {
         errors: [.snapshotNotFound],
         handle: { call in
             let snapshot = try await found(call, within: try call.reach)
-            return .ok(json(snapshot, call.services.snapshotLinks, at: call.receivedAt))
+            return .ok(json(snapshot, call.services.snapshotLinks, at: call.receivedAt, to: call.caller))
         }
     )
 
@@ -203,6 +214,13 @@ enum SnapshotOperations {
             throw APIError.invalid("site_id", "is required of a partner, unless \"device_id\" is given")
         }
         if let text = call.query.optionalString("alarm_id") {
+            guard call.caller.seesAlarms else {
+                throw APIError(
+                    .permissionDenied,
+                    "Asking for an alarm's snapshots needs the scope \"events:read\". Ask the dealer's admin for it.",
+                    field: "alarm_id"
+                )
+            }
             guard let dealer else {
                 throw APIError(
                     .dealerRequired,

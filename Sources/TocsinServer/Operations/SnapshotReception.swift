@@ -101,12 +101,12 @@ struct SnapshotReception {
         let claim = call.idempotency?.covering(upload.content.text)
         if let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
         try await services.snapshotFiles.keep(received)
-        let links = services.snapshotLinks
+        let (links, viewer) = (services.snapshotLinks, call.caller)
         let task = SnapshotTask(
             upload,
             request: try request(at: site, receivedAt, claim),
             links: links,
-            render: { SnapshotOperations.json($0, links, at: $0.createdAt).bytes }
+            render: { SnapshotOperations.json($0, links, at: $0.createdAt, to: viewer).bytes }
         )
         switch try await services.sites.ask(task) {
         case .answered(.created(let reply)):
