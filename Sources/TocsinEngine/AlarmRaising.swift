@@ -49,8 +49,10 @@ package struct AlarmRaising: SiteTask {
             self.mayJoin = mayJoin
         }
 
-        /// Duress is hidden from the premises, whoever raises it (I17).
-        package var isSilent: Bool { alarmClass == .duress }
+        /// Duress is hidden from the premises, whoever raises it (I17); so is what a silent zone saw, as its own trips are.
+        package var isSilent: Bool {
+            alarmClass == .duress || zone.map { $0.silent || $0.type == .h24PanicSilent } == true
+        }
     }
 
     package let siteID: SiteID

@@ -10,6 +10,8 @@ package enum DeletionObstacle: Hashable, Sendable {
     /// Events of what is to be deleted, or for it, have not reached this endpoint.
     case undelivered(EndpointID, url: String)
     case hasSites
+    /// Nobody could tell it to switch off afterwards.
+    case relay(RelayID, name: String, clause: String)
 
     /// A clause that goes on from the name of what is to be deleted.
     package var clause: String {
@@ -19,6 +21,7 @@ package enum DeletionObstacle: Hashable, Sendable {
         case .notDisarmed(_, _, let state): "is \(state)"
         case .undelivered(_, let url): "has events that were not delivered to \(url)"
         case .hasSites: "has sites"
+        case .relay(_, let name, let clause): "has the relay \(name), which \(clause)"
         }
     }
 }
@@ -71,6 +74,7 @@ package struct DeletionGuard {
         // An alarm that was reported under duress, and seems to be aborted, would show by it too.
         return try Self.obstacles(to: site.configuration.partitions, in: site)
             + (showsAlarms ? unresolvedAlarm(site) : [])
+            + relays(of: site)
             + waiting.map { .undelivered($0.id, url: $0.url) }
     }
 
@@ -82,9 +86,19 @@ package struct DeletionGuard {
 
     /// What stands against deleting a relay: a clause that goes on from its name.
     package func obstacle(toRelay relay: Fixture, in record: SiteRecord) throws -> String? {
-        let id = RelayID(stored: relay.id)
+        try obstacle(toRelay: RelayID(stored: relay.id), in: record)
+    }
+
+    private func obstacle(toRelay id: RelayID, in record: SiteRecord) throws -> String? {
         if record.state.relays[id] != nil { return "is on" }
         return try reader.awaitsSwitchingOff(id) ? "was not told yet to switch off" : nil
+    }
+
+    /// The relays of a site that are on, or that were not told yet to switch off.
+    private func relays(of record: SiteRecord) throws -> [DeletionObstacle] {
+        try record.configuration.relays.compactMap { relay in
+            try obstacle(toRelay: relay.id, in: record).map { .relay(relay.id, name: relay.name, clause: $0) }
+        }
     }
 
     package func obstacles(to endpoint: Endpoint) throws -> [DeletionObstacle] {
@@ -115,6 +129,7 @@ package struct DeletionGuard {
             // What waits at the dealer's own endpoints is told below.
             let obstacles =
                 try Self.obstacles(to: record.configuration.partitions, in: record) + unresolvedAlarm(record)
+                + relays(of: record)
             found += obstacles.map { ("the site “\(site.name)”", $0) }
         }
         for app in try apps(of: dealer.id) {

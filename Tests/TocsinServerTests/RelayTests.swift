@@ -142,6 +142,59 @@ import TocsinLedger
         }
     }
 
+    @Test func `who switches a relay stays the same while it is on`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, path) = try await Self.relay(world, shop, ["actuator": Self.bridge])
+            let moved: JSON = ["actuator": ["type": "webhook", "url": "https://other.example.test/"]]
+            _ = try await world.send(.post, "\(path)/activate", as: shop.key, ["duration_seconds": 30])
+            for change in [moved, ["actuator": nil], ["actuator": ["type": "log"]]] {
+                let refused = try await world.send(.patch, path, as: shop.key, change)
+                #expect(refused.status == 409 && refused.code == "invalid_transition", "\(refused.text)")
+            }
+            #expect(try await world.send(.get, path, as: shop.key)["actuator"] == Self.bridge)
+            let same = try await world.send(.patch, path, as: shop.key, ["name": "Horn", "actuator": Self.bridge])
+            #expect(same.status == 200, "\(same.text)")
+            // The order to switch off is on its way to the present bridge.
+            _ = try await world.send(.post, "\(path)/deactivate", as: shop.key)
+            #expect(try await world.send(.patch, path, as: shop.key, moved).code == "invalid_transition")
+        }
+    }
+
+    @Test func `a site is not deleted while a relay of it is on`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, path) = try await Self.relay(world, shop)
+            _ = try await world.send(.post, "\(path)/activate", as: shop.key, ["duration_seconds": 30])
+            let refused = try await world.send(.delete, shop.path, as: shop.key)
+            #expect(refused.status == 409 && refused.code == "deletion_refused", "\(refused.text)")
+            #expect(try await world.send(.delete, "\(shop.path)?force=true", as: shop.key).status == 204)
+        }
+    }
+
+    @Test func `an alarm that is raised at a silent zone switches nothing`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, path) = try await Self.relay(world, shop, ["rules": [Self.onAlarm]])
+            for (number, type, silent) in [(91, "h24_panic_silent", false), (92, "h24_panic_audible", true)] {
+                let zone: JSON = [
+                    "number": JSON(number), "name": .string("Button \(number)"), "type": .string(type),
+                    "silent": .bool(silent),
+                ]
+                let made = try await world.send(.post, "\(shop.path)/zones", as: shop.key, zone)
+                #expect(made.status == 201, "\(made.text)")
+                try await world.settled()
+                let body: JSON = [
+                    "site_id": .string(shop.site), "class": "panic", "trigger": "panic", "zone": JSON(number),
+                ]
+                let raised = try await world.send(.post, "/v1/alarms", as: shop.key, body)
+                #expect(raised.status == (number == 91 ? 201 : 200), "\(raised.text)")
+                #expect(raised["silent"] == true)
+                #expect(try await world.send(.get, path, as: shop.key)["is_active"] == false)
+            }
+        }
+    }
+
     @Test func `a repeated order with the same key switches once`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

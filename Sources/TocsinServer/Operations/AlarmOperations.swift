@@ -94,8 +94,8 @@ enum AlarmOperations {
         summary: "Raise an alarm",
         notes: """
             While an alarm of the same partition and class is not resolved, this becomes a part of it: an entry of its \
-            timeline and `alarm.activity`, and the reply is 200 with that alarm. A `duress` alarm is hidden from the \
-            premises.
+            timeline and `alarm.activity`, and the reply is 200 with that alarm. A `duress` alarm, and one at a silent \
+            zone, is hidden from the premises.
             """,
         callers: .holding(.alarmsWrite),
         body: .json(.object(form)),
@@ -176,7 +176,7 @@ enum AlarmOperations {
         let device = try device(call, configuration.site, reader)
         if zone != nil, device != nil { throw APIError.invalid("device_id", "cannot stand beside \"zone\"") }
         let alarmClass = body.optionalValue("class") ?? AlarmClass.intrusion
-        return AlarmRaising.What(
+        var what = AlarmRaising.What(
             partitionID: try partition(body, zone, configuration).id,
             zone: zone,
             deviceID: device.map { DeviceID(stored: $0.id) } ?? zone?.deviceID,
@@ -186,10 +186,11 @@ enum AlarmOperations {
             priority: body.optionalValue("priority") ?? alarmClass.priority,
             snapshot: try body.optionalString("snapshot_id").flatMap(SnapshotID.init).flatMap { id in
                 try call.unusedSnapshots([id], at: configuration.site.id, reader)[id]
-            },
-            // Who may not see a hidden alarm must not find out that there is one.
-            mayJoin: call.caller.seesAlarms || alarmClass != .duress
+            }
         )
+        // Who may not see a hidden alarm must not find out that there is one.
+        what.mayJoin = call.caller.seesAlarms || !what.isSilent
+        return what
     }
 
     private static func zone(_ body: Fields, _ configuration: SiteConfiguration) throws -> Zone? {

@@ -119,7 +119,7 @@ enum DealerOperations {
         callers: .platformAdmins,
         query: [.force],
         replies: [.noContent("The dealer is gone.")],
-        errors: [.dealerNotFound, .siteArmed, .siteInAlarm, .undeliveredEvents],
+        errors: [.dealerNotFound, .siteArmed, .siteInAlarm, .deletionRefused, .undeliveredEvents],
         handle: { call in
             let id = try dealerID(call)
             let orphans = try await call.read { try endpoints(of: id, $0).map(\.id) }

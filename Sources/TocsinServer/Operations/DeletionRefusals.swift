@@ -31,6 +31,12 @@ extension APIError {
                 "Events are not delivered to an endpoint yet. Wait, or delete with ?force=true.",
                 details: ["endpoint_id": .string(endpoint.text)]
             )
+        case .relay(let relay, let name, let clause):
+            throw APIError(
+                .deletionRefused,
+                "The relay \(name) \(clause). Deactivate it and wait for that to be delivered, or delete with ?force=true.",
+                details: ["relay_id": .string(relay.text)]
+            )
         case .hasSites:
             throw APIError(.partnerHasSites, "The partner has sites. Delete them first, or revoke the partner.")
         }

@@ -159,18 +159,23 @@ enum RelayOperations {
         id: "patchRelay",
         tag: .sites,
         summary: "Change a relay",
-        notes: "A member that is null is taken away. A relay that is on stays on until its end.",
+        notes: """
+            A member that is null is taken away. A relay that is on stays on until its end; while it is on, who switches \
+            it cannot be changed: the present one must be told to switch off.
+            """,
         callers: .holding(.sitesWrite),
         body: .json(.object([.optional("name", .name)] + settings(isNullable: true))),
         replies: [.ok("The relay as it is now.", withSecret)],
-        errors: [.relayNotFound, .deviceNotFound, .alreadyExists, .versionConflict],
+        errors: [.relayNotFound, .deviceNotFound, .alreadyExists, .invalidTransition, .versionConflict],
         handle: { call in
             let drawn = call.newSigningSecret()
             return try await call.commit { transaction in
                 var (relay, record) = try found(call, transaction)
                 try call.checkVersion(record.shownVersion)
                 relay.name = call.body.optionalString("name") ?? relay.name
+                let before = relay
                 let shown = try apply(call, to: &relay, record, transaction, drawn: drawn)
+                try checkActuator(of: relay, before, record, transaction)
                 try transaction.update(relay)
                 let reply = try reply(.ok, relay, record, call, transaction, secret: shown)
                 return parts.change(reply, "change", relay, record, "was changed")
@@ -206,6 +211,28 @@ enum RelayOperations {
     )
 
     // MARK: Parts
+
+    /// Who was told to switch on must be the one who is told to switch off: a siren would stay on else.
+    ///
+    /// An order that was tried in vain holds nothing up: the bridge may have moved.
+    private static func checkActuator(
+        of relay: Fixture,
+        _ before: Fixture,
+        _ record: SiteRecord,
+        _ reader: any LedgerReader
+    ) throws {
+        func bridge(_ relay: Fixture) -> JSON? { relay.settings["actuator"]?["url"] }
+        guard bridge(before) != bridge(relay) else { return }
+        let id = RelayID(stored: relay.id)
+        let last = try reader.lastCommand(of: id, within: .platform)
+        let isFresh = last.map { $0.order == .off && $0.state == .waiting && $0.attempts == 0 } ?? false
+        guard record.state.relays[id] != nil || isFresh else { return }
+        throw APIError(
+            .invalidTransition,
+            "The relay is on, and who switches it now would not be told to switch off. Deactivate it first.",
+            field: "actuator"
+        )
+    }
 
     /// The relay that the path names, with its site.
     static func found(_ call: Call, _ reader: any LedgerReader) throws -> (fixture: Fixture, record: SiteRecord) {

@@ -181,7 +181,9 @@ enum SiteOperations {
         callers: .holding(.sitesWrite),
         query: [.force],
         replies: [.noContent("The site is gone.")],
-        errors: [.siteNotFound, .siteArmed, .siteInAlarm, .undeliveredEvents, .versionConflict],
+        errors: [
+            .siteNotFound, .siteArmed, .siteInAlarm, .deletionRefused, .undeliveredEvents, .versionConflict,
+        ],
         handle: { call in
             let id = try call.siteID, reach = try call.reach
             return try await call.commit { transaction in
