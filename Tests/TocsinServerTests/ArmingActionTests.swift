@@ -305,7 +305,7 @@ import TocsinJSON
 /// Replies to commands with a code leave on a grid of time.
 @Suite struct CodePacingTests {
     @Test(
-        arguments: [(0, 25), (1, 25), (24_999, 25), (25_000, 25), (25_001, 50), (74_000, 75)] as [(Int64, Int64)]
+        arguments: [(0, 50), (1, 50), (49_999, 50), (50_000, 50), (50_001, 100), (149_000, 150)] as [(Int64, Int64)]
     )
     func `the release is the first step of the grid that is not past`(elapsed: Int64, release: Int64) {
         #expect(CodePacing.release(after: .microseconds(elapsed)) == .milliseconds(release))

@@ -7,7 +7,7 @@
 package struct CodePacing: Sendable {
     /// One step of the grid: several times what a command takes with its durable write on ordinary disks, so that all
     /// of them leave on the first step; and short enough that nobody at a keypad notices.
-    package static let step: Duration = .milliseconds(25)
+    package static let step: Duration = .milliseconds(50)
 
     private let startedAt: ContinuousClock.Instant
 
