@@ -108,7 +108,17 @@ enum Python {
     }
 
     static func start(_ script: String, _ arguments: [String] = []) throws -> Command {
-        let path = Program.repository.appendingPathComponent("Tests/python/\(script)").path
-        return try Command(interpreter, [path] + arguments)
+        try start(path: Program.repository.appendingPathComponent("Tests/python/\(script)").path, arguments)
+    }
+
+    /// The interpreter's own path.
+    static var path: String { interpreter.path }
+
+    static func start(
+        path: String,
+        _ arguments: [String],
+        environment: [String: String] = [:]
+    ) throws -> Command {
+        try Command(interpreter, [path] + arguments, environment: environment)
     }
 }
