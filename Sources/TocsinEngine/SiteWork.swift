@@ -284,6 +284,8 @@ struct SiteWork {
             if seen.insert(key).inserted { plan.decision.reportIDs.append(key) }
         }
         plan.audit(request, batch.signals, outcome.answers, taken.changes)
+        // A door without an entry delay of its own ends the countdown in the moment in which it opens.
+        plan.reachDeadlines(by: request.receivedAt)
         let reply = batch.render(outcome.answers)
         try plan.keep(request.idempotency, status: 202) { reply }
         return .accepted(reply: reply)

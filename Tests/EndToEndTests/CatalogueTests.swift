@@ -148,7 +148,7 @@ extension EndToEnd {
                 "users": [["name": "Ann", "code": .string(ShopFleet.code)]],
                 "schedules": [
                     ["name": "Closing", "partition": 2, "arm": "away", "at": minutesFromNow(2), "warning_minutes": 1],
-                    ["name": "Step down", "partition": 3, "arm": "night", "at": minutesFromNow(1)],
+                    ["name": "Step down", "partition": 3, "arm": "night", "at": minutesFromNow(2)],
                 ],
                 "relays": [["name": "Siren", "device": .string(camera)]],
             ]
@@ -178,7 +178,7 @@ extension Date.VerbatimFormatStyle {
 extension Receiver {
     /// Waits as long as the slowest of them takes: a warning a minute ahead, a device's 60 s of silence.
     fileprivate func arrival(of type: String) async throws -> Arrival {
-        try await arrivals.wait(for: type, within: .seconds(100)) { all in
+        try await arrivals.wait(for: type, within: .seconds(150)) { all in
             all.first { $0.type == type && $0.path == "/hook" }
         }
     }
