@@ -38,7 +38,8 @@ import TocsinTestSupport
         #expect(try await world.cursor(endpoint) == 1)
         running = RunningEngine(world)
         await running.attempts(2)
-        #expect(running.sender.sent.map { $0.headers["X-CHeKT-Sequence"] } == ["2", "3"])
+        // No order is promised among what is sent at once.
+        #expect(Set(running.sender.sent.map { $0.headers["X-CHeKT-Sequence"] }) == ["2", "3"])
         #expect(try await world.cursor(endpoint) == 3)
         try await running.stop()
     }
