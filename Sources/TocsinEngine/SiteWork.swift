@@ -135,7 +135,7 @@ struct SiteWork {
             case .schedule(let schedule, let reply):
                 plan.settlements.append(.schedule(reply, try decide(schedule, &plan)))
             case .task(let task):
-                plan.takeOwn(plan.machine.deadlinesReached(by: command.receivedAt))
+                plan.reachDeadlines(by: command.receivedAt)
                 plan.settlements.append(.task(try task.settle(&plan, knownKeys: knownKeys)))
             }
             try settleWaiting(&plan)
@@ -190,7 +190,6 @@ struct SiteWork {
         plan.reachDeadlines(by: request.receivedAt)
         let isStale = panel.ifMatch.map { !$0.contains(plan.shownVersion) } ?? false
         let outcome = plan.command(panel.command, isStale: isStale, receivedAt: request.receivedAt)
-        plan.takeOwn(outcome.deadlineEffects)
         let taken = plan.take(outcome.effects, for: request)
         if case .success(let answer) = outcome.answer, let id = answer.pending {
             plan.audit(request, panel.command, outcome, result: "pending", taken.changes)
