@@ -76,14 +76,9 @@ final class Courier: Sendable {
     ) async -> WebhookOutcome {
         let now = clock.now
         let timestamp = String(now.secondsSinceEpoch)
-        let headers = [
-            DeliveryHeader.timestamp.with(timestamp),
-            DeliveryHeader.eventID.with(inquiry.id.text),
-            DeliveryHeader.eventType.with(EventType.armingCommand.rawValue),
-            DeliveryHeader.dealerID.with(inquiry.dealerID.text),
-            DeliveryHeader.webhookID.with(inquiry.id.text),
-            DeliveryHeader.webhookTimestamp.with(timestamp),
-        ]
+        let headers =
+            DeliveryHeader.ofCommand(inquiry.id.text, type: EventType.armingCommand.rawValue, timestamp)
+            + [DeliveryHeader.dealerID.with(inquiry.dealerID.text)]
         let signatures = signer.sign(id: inquiry.id.text, timestamp: timestamp, body: inquiry.body, at: now)
         switch request(headers, signatures, inquiry.body) {
         case .success(let request): return await sender.send(request)
@@ -105,11 +100,8 @@ final class Courier: Sendable {
                 WebhookFailure(.invalidRequest, "No signing secret of the endpoint is live; rotate it.")
             )
         }
-        let signed = [
-            DeliveryHeader.signature.with(signatures.chekt), DeliveryHeader.webhookSignature.with(signatures.standard),
-        ]
         return .success(
-            WebhookRequest(url: url, headers: headers + signed + ownHeaders, body: ByteBuffer(bytes: body))
+            WebhookRequest(url: url, headers: headers + signatures.headers + ownHeaders, body: ByteBuffer(bytes: body))
         )
     }
 
@@ -182,5 +174,20 @@ extension Duration {
 }
 
 extension DeliveryHeader {
-    fileprivate func with(_ value: String) -> (String, String) { (rawValue, value) }
+    func with(_ value: String) -> (String, String) { (rawValue, value) }
+
+    /// What a command has whoever it goes to, but for the signatures: it is signed as an event, and no delivery.
+    static func ofCommand(_ id: String, type: String, _ timestamp: String) -> [(String, String)] {
+        [
+            Self.timestamp.with(timestamp), eventID.with(id), eventType.with(type), webhookID.with(id),
+            webhookTimestamp.with(timestamp),
+        ]
+    }
+}
+
+extension Signer.Signatures {
+    /// The two signature headers.
+    var headers: [(String, String)] {
+        [DeliveryHeader.signature.with(chekt), DeliveryHeader.webhookSignature.with(standard)]
+    }
 }

@@ -59,19 +59,8 @@ package final class RelayCommandSender: RelayActuator {
         guard let signatures = signer.sign(id: command.id.text, timestamp: timestamp, body: body, at: now) else {
             throw Self.unusableSecret
         }
-        return WebhookRequest(
-            url: url,
-            headers: [
-                ("X-CHeKT-Timestamp", timestamp),
-                ("X-CHeKT-Event-Id", command.id.text),
-                ("X-CHeKT-Event-Type", RelayCommand.type),
-                ("X-CHeKT-Signature", signatures.chekt),
-                ("webhook-id", command.id.text),
-                ("webhook-timestamp", timestamp),
-                ("webhook-signature", signatures.standard),
-            ],
-            body: ByteBuffer(bytes: body)
-        )
+        let headers = DeliveryHeader.ofCommand(command.id.text, type: RelayCommand.type, timestamp)
+        return WebhookRequest(url: url, headers: headers + signatures.headers, body: ByteBuffer(bytes: body))
     }
 
     private func secret(_ sealed: String, of relay: Relay) throws(RelayActuatorError) -> String {
