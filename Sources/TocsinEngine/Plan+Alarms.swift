@@ -14,10 +14,10 @@ extension Plan {
     // MARK: What the arming machine does
 
     /// Adds the alarm of an incident; its first entry comes with the event that tells of it.
-    mutating func open(_ draft: AlarmDraft) {
-        book.open(
-            Alarm(draft, dealerID: decision.dealerID, siteID: decision.siteID, createdAt: decision.at)
-        )
+    mutating func open(_ draft: AlarmDraft) -> Alarm {
+        let alarm = Alarm(draft, dealerID: decision.dealerID, siteID: decision.siteID, createdAt: decision.at)
+        book.open(alarm)
+        return alarm
     }
 
     /// Tells an event of the arming machine; one about an alarm becomes an entry of the alarm's timeline too.
@@ -91,8 +91,7 @@ extension Plan {
 
     /// Raises an alarm that no incident of the arming machine is behind: its own is one of ``SiteMachine/newIncident()``.
     package mutating func raise(_ draft: AlarmDraft, by actor: AuditEntry.Actor, _ created: AlarmCreated) -> Alarm {
-        open(draft)
-        var alarm = Alarm(draft, dealerID: decision.dealerID, siteID: decision.siteID, createdAt: decision.at)
+        var alarm = open(draft)
         let id = emit(.alarmCreated(showing(created, of: alarm)), in: draft.partitionID)
         begin(&alarm, by: actor, "Raised: \(draft.trigger)" + (draft.location.map { " at \($0)" } ?? ""), event: id)
         return alarm
@@ -154,19 +153,12 @@ extension Plan {
         details: JSONObject = [:]
     ) {
         decision.audit.append(
-            AuditEntry(
-                at: request.receivedAt,
-                dealerID: decision.dealerID,
-                siteID: decision.siteID,
-                actor: request.actor,
+            entry(
+                request,
                 action: action,
-                target: alarm?.number?.description ?? decision.siteID.text,
+                target: alarm?.number?.description,
                 result: result,
-                explanation: explanation,
-                cause: "request",
-                requestID: request.requestID,
-                traceID: request.traceID,
-                address: request.address,
+                explanation,
                 details: details
             )
         )
@@ -175,14 +167,11 @@ extension Plan {
     /// Tocsin itself did something to an alarm.
     private mutating func note(_ alarm: Alarm, _ action: String, _ explanation: String, cause: String = "policy") {
         decision.audit.append(
-            AuditEntry(
-                at: decision.at,
-                dealerID: decision.dealerID,
-                siteID: decision.siteID,
-                actor: .system,
+            entry(
+                nil,
                 action: action,
-                target: alarm.number?.description ?? alarm.partitionID?.text ?? decision.siteID.text,
-                explanation: explanation,
+                target: alarm.number?.description ?? alarm.partitionID?.text,
+                explanation,
                 cause: cause
             )
         )

@@ -102,19 +102,16 @@ extension Plan {
             }
         var details: JSONObject = ["command_id": .string(settled.id.text)]
         details["user_id"] = outcome.by.userID.map(JSON.string)
-        let entry = AuditEntry(
-            at: decision.at,
-            dealerID: decision.dealerID,
-            siteID: decision.siteID,
-            actor: .system,
-            action: "arming.command",
-            target: decision.siteID.text,
-            result: result,
-            explanation: outcome.explanation,
-            cause: "partner",
-            details: details
+        decision.audit.append(
+            entry(
+                nil,
+                action: "arming.command",
+                result: result,
+                outcome.explanation,
+                cause: "partner",
+                details: details
+            )
         )
-        decision.audit.append(entry)
     }
 
     /// One entry for a request's signals, with what became of each: the record of what the panel said.
@@ -142,26 +139,29 @@ extension Plan {
         decision.audit.append(entry)
     }
 
-    private func entry(
-        _ request: Request,
+    /// What a request did, or Tocsin itself where there is none; a target that is left out is the site.
+    func entry(
+        _ request: Request?,
         action: String,
-        result: String,
+        target: String? = nil,
+        result: String = "ok",
         _ explanation: String,
-        details: JSONObject
+        cause: String = "request",
+        details: JSONObject = [:]
     ) -> AuditEntry {
         AuditEntry(
-            at: request.receivedAt,
+            at: request?.receivedAt ?? decision.at,
             dealerID: decision.dealerID,
             siteID: decision.siteID,
-            actor: request.actor,
+            actor: request?.actor ?? .system,
             action: action,
-            target: decision.siteID.text,
+            target: target ?? decision.siteID.text,
             result: result,
             explanation: explanation,
-            cause: "request",
-            requestID: request.requestID,
-            traceID: request.traceID,
-            address: request.address,
+            cause: cause,
+            requestID: request?.requestID,
+            traceID: request?.traceID,
+            address: request?.address,
             details: details
         )
     }
@@ -174,19 +174,10 @@ extension Plan {
         _ explanation: String,
         _ request: Request?
     ) -> AuditEntry {
-        AuditEntry(
-            at: decision.at,
-            dealerID: decision.dealerID,
-            siteID: decision.siteID,
-            actor: request?.actor ?? .system,
-            action: action,
-            target: partition.text,
-            explanation: explanation,
-            cause: request == nil ? "deadline" : "request",
-            requestID: request?.requestID,
-            traceID: request?.traceID,
-            address: request?.address
-        )
+        let cause = request == nil ? "deadline" : "request"
+        var entry = entry(request, action: action, target: partition.text, explanation, cause: cause)
+        entry.at = decision.at
+        return entry
     }
 
     /// A change that no request asked for: a countdown's end, or a schedule's rule.

@@ -69,7 +69,7 @@ package struct Plan {
         var taken = Taken()
         for effect in effects {
             switch effect {
-            case .alarm(let draft): open(draft)
+            case .alarm(let draft): _ = open(draft)
             case .mark(let mark): decision.marks.append(mark)
             case .change(let change): taken.changes.append(change.json(event: taken.events.last))
             case .alarmPriority(let incident, let priority):
@@ -87,7 +87,8 @@ package struct Plan {
         return taken
     }
 
-    /// Adds an event to the decision.
+    /// Adds an event to the decision; one without a partition concerns none in particular.
+    @discardableResult
     package mutating func emit(_ body: EventBody, in partition: PartitionID?) -> EventID {
         let id = tools.randomness.id(EventNoun.self, at: decision.at)
         decision.events.append(
@@ -107,14 +108,6 @@ package struct Plan {
             decision.audit.append(entry(of: change, taken.changes))
         }
         _ = take(Array(effects[start...]))
-    }
-
-    /// Adds an event that concerns no partition in particular.
-    @discardableResult
-    mutating func tell(_ body: EventBody) -> EventID {
-        let id = tools.randomness.id(EventNoun.self, at: decision.at)
-        decision.events.append(EventDraft(id: id, siteID: decision.siteID, partitionID: nil, body: body))
-        return id
     }
 
     mutating func reachDeadlines(by now: Instant) {

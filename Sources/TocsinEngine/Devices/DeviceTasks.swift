@@ -112,7 +112,7 @@ extension Plan {
 
     private mutating func take(_ outcome: DeviceOutcome, _ change: DeviceChange) {
         decision.deviceChanges.append(change)
-        tell(outcome.event)
+        emit(outcome.event, in: nil)
         takeOwn(outcome.effects)
     }
 
@@ -134,7 +134,7 @@ extension Plan {
             previousVersion: previous,
             version: version
         )
-        tell(.deviceFirmwareUpdated(event))
+        emit(.deviceFirmwareUpdated(event), in: nil)
     }
 
     private mutating func audit(
@@ -146,20 +146,7 @@ extension Plan {
         _ request: Request? = nil
     ) {
         decision.audit.append(
-            AuditEntry(
-                at: request?.receivedAt ?? decision.at,
-                dealerID: decision.dealerID,
-                siteID: decision.siteID,
-                actor: request?.actor ?? .system,
-                action: action,
-                target: device.text,
-                explanation: explanation,
-                cause: cause,
-                requestID: request?.requestID,
-                traceID: request?.traceID,
-                address: request?.address,
-                details: details
-            )
+            entry(request, action: action, target: device.text, explanation, cause: cause, details: details)
         )
     }
 }

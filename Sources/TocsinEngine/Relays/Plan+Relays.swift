@@ -28,36 +28,23 @@ extension Plan {
         }
         var events: [EventID] = []
         if let activated = effect.activated {
-            let id = tools.randomness.id(EventNoun.self, at: decision.at)
-            decision.events.append(
-                EventDraft(
-                    id: id,
-                    siteID: decision.siteID,
-                    partitionID: effect.partitionID,
-                    body: .relayActivated(activated)
-                )
-            )
+            let id = emit(.relayActivated(activated), in: effect.partitionID)
             events.append(id)
             details["duration_seconds"] = JSON(activated.durationSeconds)
             details["event_id"] = .string(id.text)
         }
         let rule: ScheduleID? = if case .schedule(let id)? = effect.activated?.trigger { id } else { nil }
-        decision.audit.append(
-            AuditEntry(
-                at: decision.at,
-                dealerID: decision.dealerID,
-                siteID: decision.siteID,
-                actor: rule.map { AuditEntry.Actor(.schedule, $0.text) } ?? request?.actor ?? .system,
-                action: effect.action,
-                target: effect.relayID.text,
-                explanation: effect.explanation,
-                cause: request == nil ? "deadline" : "request",
-                requestID: request?.requestID,
-                traceID: request?.traceID,
-                address: request?.address,
-                details: details
-            )
+        var entry = entry(
+            request,
+            action: effect.action,
+            target: effect.relayID.text,
+            effect.explanation,
+            cause: request == nil ? "deadline" : "request",
+            details: details
         )
+        entry.at = decision.at
+        if let rule { entry.actor = AuditEntry.Actor(.schedule, rule.text) }
+        decision.audit.append(entry)
         return events
     }
 }

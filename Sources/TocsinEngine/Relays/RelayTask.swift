@@ -51,29 +51,20 @@ package struct RelayTask: SiteTask {
         guard let answer = outcome.answer else {
             // Written down so that it is committed: a site that was remembered from before the relay was added is then
             // loaded anew, and the task decided again.
-            plan.decision.audit.append(refusal(plan.decision))
+            plan.decision.audit.append(
+                plan.entry(
+                    request,
+                    action: action == .deactivate ? "relay.deactivate" : "relay.activate",
+                    target: relayID.text,
+                    result: "relay_not_found",
+                    "The site has no such relay"
+                )
+            )
             return .unknownRelay
         }
         _ = plan.take(outcome.effects, for: request)
         let reply = render(answer, plan.recordAfter)
         try plan.keep(request?.idempotency, status: 200) { reply }
         return .done(reply)
-    }
-
-    private func refusal(_ decision: Decision) -> AuditEntry {
-        AuditEntry(
-            at: receivedAt,
-            dealerID: decision.dealerID,
-            siteID: siteID,
-            actor: request?.actor ?? .system,
-            action: action == .deactivate ? "relay.deactivate" : "relay.activate",
-            target: relayID.text,
-            result: "relay_not_found",
-            explanation: "The site has no such relay",
-            cause: "request",
-            requestID: request?.requestID,
-            traceID: request?.traceID,
-            address: request?.address
-        )
     }
 }

@@ -88,10 +88,10 @@ package struct SnapshotTask: SiteTask {
         if let alarm {
             _ = plan.perform(.attach(created), on: alarm.incident, by: caller.actor)
         } else {
-            plan.tell(.snapshotCreated(created))
+            plan.emit(.snapshotCreated(created), in: nil)
         }
         plan.decision.snapshots.append(SnapshotDraft(snapshot: snapshot, alarm: reference, url: url))
-        plan.decision.audit.append(entry(of: snapshot))
+        plan.decision.audit.append(entry(of: snapshot, in: plan))
         snapshot.alarm = alarm?.number
         let reply = render(snapshot)
         try plan.keep(caller.idempotency, status: 201) { reply }
@@ -103,19 +103,12 @@ package struct SnapshotTask: SiteTask {
         return plan.book.unresolved(of: snapshot.deviceID, since: snapshot.createdAt - Snapshot.alarmReach)
     }
 
-    private func entry(of snapshot: Snapshot) -> AuditEntry {
-        AuditEntry(
-            at: caller.receivedAt,
-            dealerID: snapshot.dealerID,
-            siteID: snapshot.siteID,
-            actor: caller.actor,
+    private func entry(of snapshot: Snapshot, in plan: Plan) -> AuditEntry {
+        plan.entry(
+            caller,
             action: "snapshot.create",
             target: snapshot.id.text,
-            explanation: "A snapshot of \(snapshot.deviceID) was stored.",
-            cause: "request",
-            requestID: caller.requestID,
-            traceID: caller.traceID,
-            address: caller.address,
+            "A snapshot of \(snapshot.deviceID) was stored.",
             details: [
                 "device_id": .string(snapshot.deviceID.text), "content_type": .string(snapshot.mediaType.rawValue),
                 "size": JSON(snapshot.size), "sha256": .string(snapshot.content.text),
