@@ -56,6 +56,24 @@ struct DeviceFleetTests {
         #expect(problems.contains { $0.contains(told) }, "\(problems)")
     }
 
+    @Test func `a bridge that carries another stays one`() async throws {
+        let world = try World()
+        try await world.apply(Self.site(Self.devices))
+        // The camera stays where it is: the file does not name it.
+        let turned = """
+            dealers: [{name: Acme Security}]
+            sites:
+              - name: Shop
+                dealer: Acme Security
+                timezone: America/Chicago
+                devices:
+                  - {name: Bridge, type: panel}
+            """
+        let error = await #expect(throws: FleetError.self) { try await world.apply(turned) }
+        let problems = error?.problems.map(\.description) ?? []
+        #expect(problems.contains { $0.contains("must stay bridge while “Camera” hangs on it") }, "\(problems)")
+    }
+
     @Test func `a pruned device leaves its zones without one, but not while they guard`() async throws {
         let world = try World()
         try await world.apply(Self.site(Self.devices))

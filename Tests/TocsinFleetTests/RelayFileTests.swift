@@ -114,9 +114,8 @@ struct RelayFileTests {
         #expect(try await world.site("Shop") == nil)
     }
 
-    @Test func `a relay that is on is not pruned`() async throws {
-        let world = try World()
-        try await world.apply(Self.full)
+    /// Switches the siren on, as a person would by hand.
+    private static func switchOn(_ world: World) async throws {
         let record = try await Self.loaded(world)
         let relay = try #require(record.configuration.relays.first { $0.name == "Siren" })
         var decision = Decision(
@@ -133,7 +132,12 @@ struct RelayFileTests {
             trigger: .manual("app_1")
         )
         _ = try await world.ledger.commit([decision])
+    }
 
+    @Test func `a relay that is on is not pruned`() async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        try await Self.switchOn(world)
         let without = Self.site + "    relays: []\n"
         let error = await #expect(throws: FleetError.self) {
             _ = try await world.apply(without, FleetOptions(prunes: true))
@@ -141,5 +145,56 @@ struct RelayFileTests {
         #expect(error?.problems.contains { $0.description.contains("it is on") } == true)
         try await world.apply(without, FleetOptions(prunes: true, forces: true))
         #expect(try await Self.loaded(world).configuration.relays.isEmpty)
+    }
+
+    @Test(arguments: [
+        #"{type: webhook, url: "https://other.example.test/relay"}"#, "{type: log}",
+    ])
+    func `a relay that is on keeps its bridge, whoever insists`(actuator: String) async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        try await Self.switchOn(world)
+        let before = try await Self.loaded(world)
+        let other = Self.full.replacing(
+            #"{type: webhook, url: "https://bridge.example.test/relay"}"#,
+            with: actuator
+        )
+        for forces in [false, true] {
+            let error = await #expect(throws: FleetError.self) {
+                _ = try await world.apply(other, FleetOptions(forces: forces))
+            }
+            let told = error?.problems.map(\.description) ?? []
+            #expect(told.contains { $0.contains("the relay “Siren” is on") && $0.contains("deactivate it") }, "\(told)")
+        }
+        #expect(try await Self.loaded(world).configuration.relays == before.configuration.relays)
+
+        // Everything else of it may change, and the bridge once it is off.
+        try await world.apply(Self.full.replacing("duration_seconds: 90", with: "duration_seconds: 80"))
+        try await Self.switchOff(world)
+        try await world.apply(other)
+        #expect(try await Self.loaded(world).configuration.relays != before.configuration.relays)
+    }
+
+    private static func switchOff(_ world: World) async throws {
+        let record = try await Self.loaded(world)
+        var decision = Decision(
+            siteID: record.configuration.site.id,
+            dealerID: record.configuration.site.dealerID,
+            partnerID: nil,
+            baseVersion: record.version,
+            newState: record.state,
+            at: Instant(secondsSinceEpoch: 1_790_000_060)
+        )
+        decision.newState?.relays = [:]
+        _ = try await world.ledger.commit([decision])
+    }
+
+    @Test func `a site has no more relays than the API gives it`() async throws {
+        let world = try World()
+        let many = (0...Relay.maximumPerSite).map { "      - {name: Relay \($0)}" }.joined(separator: "\n")
+        let error = await #expect(throws: FleetError.self) {
+            _ = try await world.apply(Self.site + "    relays:\n" + many + "\n")
+        }
+        #expect(error?.problems.contains { $0.description.contains("are the limit of a site") } == true)
     }
 }

@@ -25,6 +25,8 @@ extension FleetReconciler {
             // What others hang on comes first.
             if kind == .device { listed = listed.filter { $0.bridge == nil } + listed.filter { $0.bridge != nil } }
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
+            checkBridges(among: listed, stored)
+            checkNumber(ofRelays: listed, stored)
             if kind == .user {
                 checkCodes(listed, against: stored, of: site)
                 try releaseCodes(listed, stored, of: site)
@@ -66,7 +68,7 @@ extension FleetReconciler {
                 let relay = kind == .relay ? stored.first { $0.name == fixture.name } : nil
                 let relayID = relay.map { RelayID(stored: $0.id) } ?? RelayID(drawnBy: context)
                 try checkRules(fixture, of: site, partitions: numbers, zones: result[.zone] ?? [])
-                try settle(fixture.actuator, of: relayID, stored: relay, &settings)
+                try settle(fixture, as: relayID, stored: relay, &settings)
                 checkMode(fixture, partitions)
                 keep(fixture.code, as: .normal, in: &settings, of: site)
                 keep(fixture.duressCode, as: .duress, in: &settings, of: site)
@@ -97,6 +99,26 @@ extension FleetReconciler {
             return nil
         }
         return id
+    }
+
+    /// A bridge that carries others stays one, as the API has it; those that this file prunes or moves are none of these.
+    private mutating func checkBridges(among listed: [FleetFixture], _ stored: [Fixture]) {
+        for wanted in listed
+        where wanted.kind == .device && wanted.settings["type"]?.string != DeviceType.bridge.rawValue {
+            guard let id = stored.first(where: { $0.name == wanted.name })?.id else { continue }
+            let carried = stored.first { device in
+                guard device.settings["bridge_id"]?.string == id else { return false }
+                guard let entry = listed.first(where: { $0.name == device.name }) else {
+                    return !context.options.prunes
+                }
+                return entry.bridge == nil
+            }
+            guard let carried else { continue }
+            problems.add(
+                wanted.place.member("type"),
+                "must stay bridge while “\(carried.name)” hangs on it: name another bridge for that first"
+            )
+        }
     }
 
     private func keep(

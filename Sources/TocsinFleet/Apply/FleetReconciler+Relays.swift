@@ -22,12 +22,30 @@ extension FleetReconciler {
 
     /// Puts a relay's bridge into its settings, and notes a secret that was drawn for it, to be shown once.
     mutating func settle(
-        _ bridge: FleetActuator?,
+        _ relay: FleetFixture,
+        as id: RelayID,
+        stored: Fixture?,
+        _ settings: inout JSONObject
+    ) throws {
+        guard let bridge = relay.actuator else { return }
+        try choose(bridge, of: id, stored: stored, &settings)
+        guard let stored, let record = try reader.siteRecord(stored.siteID, within: .platform) else { return }
+        var changed = stored
+        changed.settings["actuator"] = settings["actuator"]
+        guard try RelayGuard.strands(stored, changedTo: changed, in: record, reader) else { return }
+        refusals.add(
+            relay.place.member("actuator"),
+            "cannot be changed while the relay “\(relay.name)” is on, because who switches it now would not be told to "
+                + "switch off: deactivate it first, then apply the file again"
+        )
+    }
+
+    private mutating func choose(
+        _ bridge: FleetActuator,
         of id: RelayID,
         stored: Fixture?,
         _ settings: inout JSONObject
     ) throws {
-        guard let bridge else { return }
         guard bridge.type == .webhook, let url = bridge.url else {
             // Nothing stands for the log, where there was nothing else.
             if stored?.settings["actuator"] != nil { settings["actuator"] = ["type": .string(bridge.type.rawValue)] }
@@ -50,6 +68,15 @@ extension FleetReconciler {
 
     private func opened(_ sealed: String, of id: RelayID) throws -> String {
         try RelaySecret.opened(sealed, of: id, vault: context.vault)
+    }
+
+    /// A site has no more relays than the API lets it have.
+    mutating func checkNumber(ofRelays listed: [FleetFixture], _ stored: [Fixture]) {
+        guard let last = listed.last, last.kind == .relay else { return }
+        let kept = context.options.prunes ? [] : stored.map(\.name)
+        let count = Set(kept + listed.map(\.name)).count
+        guard count > Relay.maximumPerSite, count > stored.count else { return }
+        problems.add(last.place, "would be one of \(count) relays, and \(Relay.maximumPerSite) are the limit of a site")
     }
 
     /// A rule names partitions and zones that the site has.

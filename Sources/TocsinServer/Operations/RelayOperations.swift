@@ -212,21 +212,14 @@ enum RelayOperations {
 
     // MARK: Parts
 
-    /// Who was told to switch on must be the one who is told to switch off: a siren would stay on else.
-    ///
-    /// An order that was tried in vain holds nothing up: the bridge may have moved.
+    /// Refuses to change who switches a relay while that would leave it on.
     private static func checkActuator(
         of relay: Fixture,
         _ before: Fixture,
         _ record: SiteRecord,
         _ reader: any LedgerReader
     ) throws {
-        func bridge(_ relay: Fixture) -> JSON? { relay.settings["actuator"]?["url"] }
-        guard bridge(before) != bridge(relay) else { return }
-        let id = RelayID(stored: relay.id)
-        let last = try reader.lastCommand(of: id, within: .platform)
-        let isFresh = last.map { $0.order == .off && $0.state == .waiting && $0.attempts == 0 } ?? false
-        guard record.state.relays[id] != nil || isFresh else { return }
+        guard try RelayGuard.strands(before, changedTo: relay, in: record, reader) else { return }
         throw APIError(
             .invalidTransition,
             "The relay is on, and who switches it now would not be told to switch off. Deactivate it first.",
