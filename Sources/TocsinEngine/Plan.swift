@@ -128,6 +128,14 @@ package struct Plan {
         return outcome
     }
 
+    /// Hears the code of a refused command; that only looked, too.
+    mutating func hear(_ hash: String, for target: PartitionTarget, of request: Request) {
+        let wasChanged = isChanged
+        let effects = machine.hear(hash, for: target, receivedAt: request.receivedAt)
+        if !wasChanged { baseline = machine.state }
+        _ = take(effects, for: request)
+    }
+
     mutating func reconfigure(at now: Instant) {
         machine.reconfigured(at: now)
         takeOwn(machine.deadlinesReached(by: now))

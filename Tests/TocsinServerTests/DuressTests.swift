@@ -105,6 +105,104 @@ import TocsinLedger
         #expect(normal.seen.map(Self.masked) == duress.seen.map(Self.masked))
     }
 
+    /// A command that is refused before its site can look at the code.
+    struct Misfit: Sendable, CustomTestStringConvertible {
+        var action = "disarm"
+        var body: JSONObject = [:]
+        var headers: [String: String] = [:]
+        /// Whether the code is sent as a number.
+        var isUnquoted = false
+        var status: Int
+
+        var testDescription: String { "\(action) \(body) \(headers) \(status)" }
+    }
+
+    static let misfits = [
+        Misfit(action: "arm", body: ["mode": "sideways"], status: 422),
+        Misfit(action: "arm", status: 422),
+        Misfit(action: "arm", body: ["mode": "away", "custom_mode": "party"], status: 422),
+        Misfit(body: ["partition": ["number": 1]], status: 422),
+        Misfit(body: ["loudness": 7], headers: ["Prefer": "handling=strict"], status: 422),
+        Misfit(isUnquoted: true, status: 422),
+        Misfit(headers: ["Idempotency-Key": "no blanks"], status: 400),
+        Misfit(body: ["partition": 1], headers: ["Idempotency-Key": "used"], status: 409),
+    ]
+
+    @Test(arguments: misfits)
+    func `a command of no good form, or with a used key, reads the same, and the silent alarm is raised`(
+        misfit: Misfit
+    ) async throws {
+        func story(_ code: String) async throws -> (seen: [String], alarms: Int) {
+            let seen = Box<([String], Int)>(([], 0))
+            try await ServerWorld.run { world in
+                let shop = try await world.shop()
+                let (_, reader) = try await world.app(of: shop.dealer, [.sitesRead, .armingWrite])
+                let first = try await world.command("disarm", shop, as: reader, headers: ["Idempotency-Key": "used"])
+                #expect(first.status == 200)
+                var body = misfit.body
+                body["user_code"] = misfit.isUnquoted ? Int64(code).map(JSON.integer) : .string(code)
+                let path = "\(shop.path)/arming/actions/\(misfit.action)"
+                var told: [String] = []
+                // Again and again: it is one alarm.
+                for _ in 1...2 {
+                    let reply = try await world.send(.post, path, as: reader, .object(body), headers: misfit.headers)
+                    #expect(reply.status == misfit.status, "\(reply.text)")
+                    #expect(!reply.text.contains(code))
+                    told += [reply.text, "\(reply.headers.map(\.name))", "\(reply.text.utf8.count)"]
+                }
+                for path in ["arming", "arming/history", ""] {
+                    let answer = try await world.send(
+                        .get,
+                        path.isEmpty ? shop.path : "\(shop.path)/\(path)",
+                        as: reader
+                    )
+                    told += [answer.text, answer.headers[.eTag] ?? ""]
+                }
+                told.append(try await world.send(.get, "/v1/events?after=0", as: reader).text)
+                let log = try await world.send(.get, "/v1/events?after=0&type=alarm.created", as: shop.key)
+                let audit = try await world.send(.get, "/v1/audit?limit=200", as: world.admin)
+                let operation = "\(misfit.action)Site"
+                let refusals = audit["data"]?.array?.filter { $0["action"]?.string == operation } ?? []
+                #expect(refusals.count { $0["site_id"]?.string == shop.site } == 2, "\(audit.text)")
+                #expect(!audit.text.contains("\"\(code)\""))
+                told += refusals.map { "\($0["result"]?.text ?? "") \($0["explanation"]?.text ?? "")" }
+                seen.value = (told, log["data"]?.array?.count ?? 0)
+            }
+            return seen.value
+        }
+        let normal = try await story(Shop.code)
+        let duress = try await story(Shop.duressCode)
+        #expect(normal.alarms == 0)
+        #expect(duress.alarms == 1)
+        #expect(normal.seen.map(Self.masked) == duress.seen.map(Self.masked))
+    }
+
+    /// No reply tells whether the code was right, so that nobody can guess by it or be locked out by it.
+    @Test func `wrong codes in commands of no good form are not counted`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let path = "\(shop.path)/arming/actions/arm"
+            for code in 1000...1009 {
+                let reply = try await world.send(.post, path, as: shop.key, ["user_code": JSON("\(code)")])
+                #expect(reply.status == 422)
+            }
+            #expect(try await world.command("arm", shop).status == 200)
+        }
+    }
+
+    @Test(arguments: misfits)
+    func `a command of no good form takes as long as any other`(misfit: Misfit) async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            var body = misfit.body
+            body["user_code"] = .string(Shop.duressCode)
+            let started = ContinuousClock.now
+            let path = "\(shop.path)/arming/actions/\(misfit.action)"
+            _ = try await world.send(.post, path, as: shop.key, .object(body), headers: misfit.headers)
+            #expect(started.duration(to: .now) >= CodePacing.step)
+        }
+    }
+
     /// Who may delete sites, but not see alarms, must not learn from a refusal that there was one.
     @Test(arguments: [Shop.code, Shop.duressCode])
     func `a silent alarm that is not delivered yet stands against a deletion only for who may know of it`(

@@ -91,7 +91,7 @@ import TocsinLedger
             #expect(try await world.counts()["snapshot"] == 0)
             #expect(try await world.counts()["event"] == 0)
             let audit = try await world.ledger.read {
-                try $0.audit(within: .platform, filter: AuditFilter(action: "snapshot.create"), page: PageRequest())
+                try $0.audit(within: .platform, filter: AuditFilter(action: "postSnapshot"), page: PageRequest())
             }
             #expect(audit.items.count == cases.count)
             #expect(audit.items.allSatisfy { $0.entry.result != "ok" && $0.entry.siteID?.text == camera.site })

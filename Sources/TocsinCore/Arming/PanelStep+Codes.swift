@@ -28,6 +28,16 @@ extension PanelStep {
         return .holder(user, isDuress: holder.isDuress)
     }
 
+    /// Looks for a duress code in a command that was refused before its code was checked: duress is never lost.
+    ///
+    /// The reply says nothing of the code, so that nobody guesses by it and wrong ones are not counted. For every code the
+    /// same is stored.
+    mutating func hear(_ hash: String, for targets: [Partition]) {
+        state.codedCommands += 1
+        guard let holder = site.codeHolders[hash], holder.isDuress else { return }
+        raiseDuress(by: site.users[holder.user], in: targets)
+    }
+
     /// Whether the code is good now: its dates, its hours and its number of uses.
     private func isGood(_ user: SiteUser) -> Bool {
         if let from = user.validFrom, now < from { return false }

@@ -128,6 +128,22 @@ package struct SiteMachine: Sendable {
         return outcome
     }
 
+    /// Hears the code of a command that was refused for its form or its key: one for duress raises the silent alarm.
+    ///
+    /// - Parameters:
+    ///   - hash: The code's keyed hash.
+    ///   - target: Where the command was meant for, as far as it can be read.
+    ///   - receivedAt: When the request's last byte was read; what fell due before has happened.
+    /// - Returns: What follows.
+    package mutating func hear(_ hash: String, for target: PartitionTarget, receivedAt: Instant) -> [ArmingEffect] {
+        let named = targets(of: target)
+        var step = step(at: receivedAt, .command)
+        step.hear(hash, for: named.isEmpty ? configuration.partitions : named)
+        step.settleCommonAreas()
+        take(step)
+        return step.effects
+    }
+
     /// The partitions that a command is about: all of them, but common areas follow by themselves.
     private func targets(of target: PartitionTarget) -> [Partition] {
         let named = configuration.partitions.filter { target.covers($0) }

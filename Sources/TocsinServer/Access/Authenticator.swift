@@ -1,6 +1,12 @@
 import TocsinCore
 import TocsinEngine
 
+/// A caller whose credential is good, and who is refused all the same.
+struct RefusedCaller: Error {
+    var caller: Caller
+    var refusal: APIError
+}
+
 /// Turns a request's credential into its caller, or refuses it.
 struct Authenticator: Sendable {
     let directory: Directory
@@ -8,7 +14,7 @@ struct Authenticator: Sendable {
     let failures: FailureLimiter
     let clock: any WallClock
 
-    /// Throws 401; 403 for an app outside its allow list; 429 after too many failures from the address.
+    /// Throws 401; ``RefusedCaller`` for an app outside its allow list; 429 after too many failures from the address.
     func caller(authorization: String?, address: () -> ClientAddress?) async throws -> Caller {
         guard let credential = authorization.flatMap(Self.bearer) else {
             throw APIError.invalidCredentials
@@ -42,9 +48,12 @@ struct Authenticator: Sendable {
             // The list of texts decides whether there is a restriction: one that cannot be read allows nothing.
             if !app.ipAllowList.isEmpty {
                 guard let address = address(), allowed.contains(address) else {
-                    throw APIError(
-                        .permissionDenied,
-                        "The app may not be used from this address. Ask the dealer's admin to add it to the allow list."
+                    throw RefusedCaller(
+                        caller: .app(app),
+                        refusal: APIError(
+                            .permissionDenied,
+                            "The app may not be used from this address. Ask the dealer's admin to add it to the allow list."
+                        )
                     )
                 }
             }

@@ -116,6 +116,8 @@ package struct APIError: Error, Sendable {
     package var field: String?
     package var details: JSONObject?
     package var headers: HTTPFields
+    /// Whether the site itself refused it, in its turn: it has written the audit log then, and heard the code.
+    package var isDecided = false
 
     package init(
         _ code: ErrorCode,
@@ -129,6 +131,13 @@ package struct APIError: Error, Sendable {
         self.field = field
         self.details = details
         self.headers = headers
+    }
+
+    /// The same as the decision of a site.
+    package var decided: APIError {
+        var copy = self
+        copy.isDecided = true
+        return copy
     }
 
     /// The body of decisions §1.

@@ -158,7 +158,7 @@ enum AlarmActions {
             body: .json(.object(members)),
             replies: [.ok("The alarm as it is now; `ETag` is its version.", AlarmView.replySchema)],
             errors: [.alarmNotFound, .dealerNotFound, .dealerRequired, .invalidAlarmTransition, .versionConflict],
-            flags: [.siteBucket, .auditsItself],
+            flags: [.siteBucket],
             handle: { call in try await carryOut(call, try read(call)) }
         )
     }
@@ -177,8 +177,8 @@ enum AlarmActions {
         )
         switch try await call.services.sites.ask(command) {
         case .answered(.done(let reply, let version)): return Reply.ok(bytes: reply).tagged(version: version)
-        case .answered(.refused(let refusal)): throw APIError(refusal, of: alarm)
-        case .answered(.versionConflict(let current)): throw APIError.versionConflict(current: current)
+        case .answered(.refused(let refusal)): throw APIError(refusal, of: alarm).decided
+        case .answered(.versionConflict(let current)): throw APIError.versionConflict(current: current).decided
         case .answered(.unknownAlarm): throw APIError.missing(.alarmNotFound)
         case .unknownSite:
             throw APIError(.invalidAlarmTransition, "The alarm's site was deleted: nothing more can be done to it.")

@@ -104,7 +104,6 @@ enum AlarmOperations {
             .ok("The alarm that it became a part of.", AlarmView.replySchema),
         ],
         errors: [.siteNotFound, .partitionNotFound, .zoneNotFound, .deviceNotFound],
-        flags: [.auditsItself],
         handle: raise
     )
 

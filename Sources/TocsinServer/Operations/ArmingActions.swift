@@ -87,7 +87,8 @@ enum ArmingActions {
             body: .json(.object(members + commonMembers)),
             replies: [.ok("The partitions as they are now; `ETag` is the site's version.", ArmingView.replySchema)],
             errors: always + errors,
-            flags: [.siteBucket, .auditsItself],
+            flags: [.siteBucket],
+            hear: hear,
             handle: { call in try await carryOut(call, try read(call.body)) }
         )
     }
@@ -178,14 +179,27 @@ enum ArmingActions {
         )
         switch try await call.services.sites.command(command) {
         case .done(let reply, let version): return Reply.ok(bytes: reply).tagged(version: version)
-        case .refused(let refusal): throw APIError(refusal, at: call.receivedAt)
-        case .versionConflict(let current): throw APIError.versionConflict(current: current)
+        case .refused(let refusal): throw APIError(refusal, at: call.receivedAt).decided
+        case .versionConflict(let current): throw APIError.versionConflict(current: current).decided
         case .unknownSite: throw APIError.missing(.siteNotFound)
         case .wrongAuthority: throw partnerHoldsTheState
         case .knownKey(let record):
             guard let claim = call.idempotency else { throw APIError.internalFailure }
             return try claim.replay(record)
         }
+    }
+
+    /// Has the site hear the code of a command that was refused for its form or its key, as far as one can be read.
+    private static func hear(_ call: Call) async throws {
+        guard let site = try? call.siteID, let body = try? JSONParser.parse(call.bytes), let given = body["user_code"]
+        else { return }
+        // Who forgets the quotation marks may be in need too.
+        guard let code = given.string ?? given.integer.map({ String($0) }), code.utf8.count <= codeLengthMax
+        else { return }
+        let hash = UserCode.hash(code, site: site, vault: call.services.vault)
+        let target = try? PartitionTarget(body["partition"])
+        let hearing = CodeHearing(hash, for: target ?? .all, request: try call.request(at: site))
+        _ = try await call.services.sites.ask(hearing)
     }
 
     static let partnerHoldsTheState = APIError(

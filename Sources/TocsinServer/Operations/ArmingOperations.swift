@@ -28,7 +28,7 @@ enum ArmingOperations {
             .siteNotFound, .partitionNotFound, .armingAuthorityConflict, .invalidTransition, .timestampNotUTC,
             .timestampInFuture,
         ],
-        flags: [.siteBucket, .auditsItself],
+        flags: [.siteBucket],
         handle: report
     )
 
@@ -67,7 +67,7 @@ enum ArmingOperations {
         )
         switch try await call.services.sites.report(command) {
         case .accepted(let reply): return .ok(bytes: reply.json)
-        case .refused(.unknownPartition): throw APIError.missing(.partitionNotFound, field: "partition")
+        case .refused(.unknownPartition): throw APIError.missing(.partitionNotFound, field: "partition").decided
         case .refused(.invalidTransition(let partition, let name, let current, let allowed)):
             throw APIError(
                 .invalidTransition,
@@ -79,7 +79,7 @@ enum ArmingOperations {
                     "current_state": .string(current),
                     "allowed": JSON(allowed.map(\.rawValue)),
                 ]
-            )
+            ).decided
         case .unknownSite: throw APIError.missing(.siteNotFound)
         case .wrongAuthority: throw platformHoldsTheState
         case .knownKey(let record):

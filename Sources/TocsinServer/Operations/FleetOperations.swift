@@ -93,7 +93,7 @@ enum FleetOperations {
             )
         ],
         errors: [.malformedRequest, .validationFailed, .deletionRefused, .serviceUnavailable],
-        flags: [.noIdempotencyKey, .auditsItself],
+        flags: [.noIdempotencyKey],
         bodyLimit: 2 * fileBytesMax,
         handle: { call in
             guard let fleet = call.services.fleet else { throw APIError.unavailable }

@@ -86,7 +86,8 @@ enum RelayActions {
         }
         switch try await call.services.sites.ask(task) {
         case .answered(.done(let reply)): return .ok(bytes: reply)
-        case .answered(.unknownRelay), .unknownSite: throw APIError.missing(.relayNotFound)
+        case .answered(.unknownRelay): throw APIError.missing(.relayNotFound).decided
+        case .unknownSite: throw APIError.missing(.relayNotFound)
         case .knownKey(let record):
             guard let claim = call.idempotency else { throw APIError.internalFailure }
             return try claim.replay(record)

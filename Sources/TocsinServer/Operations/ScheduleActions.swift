@@ -49,7 +49,7 @@ extension ScheduleOperations {
             body: body,
             replies: [.ok("The schedule, with what it will do next.", schema)],
             errors: [.siteNotFound, .scheduleNotFound, .armingAuthorityConflict, .invalidTransition],
-            flags: [.siteBucket, .auditsItself],
+            flags: [.siteBucket],
             handle: { call in try await carryOut(call, try read(call.body)) }
         )
     }

@@ -69,7 +69,7 @@ enum SignalOperations {
             )
         ],
         errors: [.siteNotFound, .timestampNotUTC, .timestampInFuture],
-        flags: [.siteBucket, .auditsItself],
+        flags: [.siteBucket],
         handle: { call in
             let signals = try signals(in: call.json, receivedAt: call.receivedAt)
             let batch = SignalBatch(

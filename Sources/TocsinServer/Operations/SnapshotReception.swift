@@ -7,7 +7,7 @@ import TocsinLedger
 /// One upload on its way from the connection to the ledger.
 ///
 /// Device, caller and key are looked at before the first byte is read, the content while it arrives, and the ledger hears
-/// of it when the file is on the disk. Whatever is refused is audited (decisions §10).
+/// of it when the file is on the disk.
 struct SnapshotReception {
     private let call: Call
     private var services: Services { call.services }
@@ -15,20 +15,12 @@ struct SnapshotReception {
     init(_ call: Call) { self.call = call }
 
     func reply() async throws -> Reply {
-        var site: Site?
         do {
-            let found = try await self.site()
-            site = found
-            return try await receive(for: found)
+            return try await receive(for: try await site())
         } catch let refusal as SnapshotRefusal {
             services.snapshotMetrics.record(refusal)
             // What the disk does not do is the operator's to know, not the caller's.
-            guard let error = APIError(refusal, called: call.upload?.type) else { throw refusal }
-            try await audit(error, at: site)
-            throw error
-        } catch let error as APIError {
-            try await audit(error, at: site)
-            throw error
+            throw APIError(refusal, called: call.upload?.type) ?? refusal
         }
     }
 
@@ -124,28 +116,10 @@ struct SnapshotReception {
         _ receivedAt: Instant,
         _ claim: IdempotencyClaim?
     ) throws -> TocsinEngine.Request {
-        TocsinEngine.Request(
-            siteID: site,
-            reach: try call.reach,
-            actor: call.caller.actor,
-            receivedAt: receivedAt,
-            requestID: call.requestID,
-            traceID: call.traceID,
-            address: call.address,
-            idempotency: claim?.ticket
-        )
-    }
-
-    /// Keeps what was tried; a conflict is audited as everywhere, and what we cannot do is for the log of the machine.
-    private func audit(_ error: APIError, at site: Site?) async throws {
-        let status = error.code.status.code
-        guard (400..<500).contains(status), error.code.status != .conflict else { return }
-        var entry = call.auditEntry(of: error)
-        entry.dealerID = site?.dealerID ?? entry.dealerID
-        entry.siteID = site?.id
-        entry.action = "snapshot.create"
-        let audited = entry
-        try await services.ledger.write { try $0.append(audited) }
+        var request = try call.request(at: site)
+        request.receivedAt = receivedAt
+        request.idempotency = claim?.ticket
+        return request
     }
 }
 

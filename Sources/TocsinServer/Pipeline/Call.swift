@@ -5,6 +5,8 @@ import TocsinJSON
 import TocsinLedger
 
 /// One request on its way through a handler: who asks, for what, and the means to answer.
+///
+/// It is made as soon as the body was read; what must be checked yet is empty until it has been.
 package struct Call: Sendable {
     package let services: Services
     package let caller: Caller
@@ -17,19 +19,19 @@ package struct Call: Sendable {
     /// Begins where `receivedAt` does, on a clock that nobody sets.
     package let pacing: CodePacing
     /// The body; it has passed the operation's schema.
-    package let json: JSON
+    package internal(set) var json: JSON = [:]
     /// The body, if it is an object.
-    package let body: Fields
+    package internal(set) var body = Fields([:])
     /// The body's bytes, for operations that read them themselves.
     package let bytes: [UInt8]
     /// The body, where the handler reads it part by part.
-    package let upload: MediaUpload?
+    package internal(set) var upload: MediaUpload?
     /// The query's parameters, by their schemas.
-    package let query: Fields
+    package internal(set) var query = Fields([:])
     /// The request's claim to be done once; ``commit(_:)`` honours it, any other way of committing must.
     ///
     /// Where there is an ``upload``, it does not cover the body yet.
-    package let idempotency: IdempotencyClaim?
+    package internal(set) var idempotency: IdempotencyClaim?
     let clientAddress: ClientAddress?
     let head: RequestHead
     let bound: BoundOperation
@@ -191,24 +193,6 @@ package struct Call: Sendable {
             traceID: traceID,
             address: address,
             details: change.details
-        )
-    }
-
-    /// The entry for a refusal of this call.
-    func auditEntry(of refusal: APIError) -> AuditEntry {
-        let dealerID: DealerID? = if case .dealer(let dealer) = caller.reach { dealer } else { nil }
-        return AuditEntry(
-            at: receivedAt,
-            dealerID: dealerID,
-            actor: caller.actor,
-            action: bound.operation.id,
-            target: pathValues.last,
-            result: refusal.code.rawValue,
-            explanation: refusal.message,
-            cause: "request",
-            requestID: requestID,
-            traceID: traceID,
-            address: address
         )
     }
 }

@@ -5,6 +5,8 @@ import TocsinJSON
 /// One thing that the server can do over HTTP, declared once: routing, access, checks and the document all read this.
 package struct Operation: Sendable {
     package typealias Handler = @Sendable (Call) async throws -> Reply
+    /// Hears the user code of a request whose body was read, and that is refused before its site has decided.
+    package typealias Hearing = @Sendable (Call) async throws -> Void
 
     package enum Body: Sendable {
         case none
@@ -62,10 +64,8 @@ package struct Operation: Sendable {
         package static let siteBucket = Flags(rawValue: 1 << 0)
         /// Takes no `Idempotency-Key` although it is a POST.
         package static let noIdempotencyKey = Flags(rawValue: 1 << 1)
-        /// The machine behind it writes the audit log, refusals included.
-        package static let auditsItself = Flags(rawValue: 1 << 2)
         /// Refusals have another form than ours (RFC 6749 §5.2).
-        package static let oauthErrors = Flags(rawValue: 1 << 3)
+        package static let oauthErrors = Flags(rawValue: 1 << 2)
     }
 
     package static let bodyLimit = 1 << 20
@@ -85,6 +85,8 @@ package struct Operation: Sendable {
     package var errors: [ErrorCode]
     package var flags: Flags
     package var bodyLimit: Int
+    /// None for what takes no user code.
+    package var hear: Hearing?
     package var handle: Handler
 
     package init(
@@ -101,6 +103,7 @@ package struct Operation: Sendable {
         errors: [ErrorCode] = [],
         flags: Flags = [],
         bodyLimit: Int = Operation.bodyLimit,
+        hear: Hearing? = nil,
         handle: @escaping Handler
     ) {
         self.method = method
@@ -116,6 +119,7 @@ package struct Operation: Sendable {
         self.errors = errors
         self.flags = flags
         self.bodyLimit = bodyLimit
+        self.hear = hear
         self.handle = handle
     }
 

@@ -38,6 +38,8 @@ struct Pipeline: HTTPResponder {
         var head: RequestHead
         var traceID: String?
         var caller = Caller.anonymous
+        var address: ClientAddress?
+        var pathValues: [String] = []
         var standing = RateLimiter.unlimited
         var bound: BoundOperation?
         var call: Call?
@@ -78,47 +80,52 @@ struct Pipeline: HTTPResponder {
         if request.method != .get { progress.head.range = nil }
         let (bound, pathValues) = try find(request.method, target[..<split])
         progress.bound = bound
+        progress.pathValues = pathValues
         let operation = bound.operation
         progress.traceID = try traceID(progress.head)
-        let peer = context.channel.remoteAddress
-        let forwardedFor = progress.head.forwardedFor
-        let address = { services.settings.trustedProxies.client(peer: peer, forwardedFor: forwardedFor) }
+        let address = services.settings.trustedProxies.client(
+            peer: context.channel.remoteAddress,
+            forwardedFor: progress.head.forwardedFor
+        )
+        progress.address = address
         if !operation.callers.anonymous {
-            let authorization = progress.head.authorization
-            progress.caller = try await services.authenticator.caller(authorization: authorization, address: address)
+            do {
+                let authorization = progress.head.authorization
+                progress.caller = try await services.authenticator.caller(authorization: authorization) { address }
+            } catch let error as RefusedCaller {
+                progress.caller = error.caller
+                throw error.refusal
+            }
             try operation.callers.admit(progress.caller)
         }
         try limit(operation, pathValues, &progress)
         let bytes = try await body(of: request, operation, progress.head)
-        let (receivedAt, pacing) = (services.clock.now, CodePacing())
-        let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
-        if let claim { try services.running.begin(claim) }
-        defer { if let claim { services.running.end(claim) } }
-        let upload = MediaUpload(request, of: operation, progress.head)
-        // The payload of an upload is known only when its handler has read it.
-        if upload == nil, let claim, let stored = try await services.stored(claim) {
-            return try await AlarmPlaceholder.filled(claim.replay(stored), from: services.ledger)
-        }
-        let json = try checkedBody(bytes, operation, progress.head)
-        let call = Call(
+        var call = Call(
             services: services,
             caller: progress.caller,
             requestID: progress.requestID,
             traceID: progress.traceID,
-            receivedAt: receivedAt,
-            pacing: pacing,
-            json: json,
-            body: Fields(json.object ?? [:]),
+            receivedAt: services.clock.now,
+            pacing: CodePacing(),
             bytes: bytes,
-            upload: upload,
-            query: try checkedQuery(rawQuery, operation),
-            idempotency: claim,
-            clientAddress: address(),
+            clientAddress: address,
             head: progress.head,
             bound: bound,
             pathValues: pathValues
         )
         progress.call = call
+        let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
+        if let claim { try services.running.begin(claim) }
+        defer { if let claim { services.running.end(claim) } }
+        call.idempotency = claim
+        call.upload = MediaUpload(request, of: operation, progress.head)
+        // The payload of an upload is known only when its handler has read it.
+        if call.upload == nil, let claim, let stored = try await services.stored(claim) {
+            return try await AlarmPlaceholder.filled(claim.replay(stored), from: services.ledger)
+        }
+        call.json = try checkedBody(bytes, operation, progress.head)
+        call.body = Fields(call.json.object ?? [:])
+        call.query = try checkedQuery(rawQuery, operation)
         return try await operation.handle(call)
     }
 
@@ -283,21 +290,43 @@ struct Pipeline: HTTPResponder {
                 metadata: ["request.id": "\(progress.requestID)", "error": "\(cause)"]
             )
         }
-        await audit(refusal, progress, logger)
+        if let call = progress.call, let hear = call.bound.operation.hear, refusal.isBeforeDecision {
+            // Hearing takes its time, and so does writing it down: neither may tell which code it was.
+            try? await call.pacing.paced {
+                do {
+                    try await hear(call)
+                } catch {
+                    logger.error("a refused code could not be heard", metadata: ["request.id": "\(call.requestID)"])
+                }
+                await audit(refusal, progress, logger)
+            }
+        } else {
+            await audit(refusal, progress, logger)
+        }
         var reply = Reply(refusal.code.status, headers: refusal.headers)
         reply.body = .bytes(refusal.body(requestID: progress.requestID), contentType: Reply.jsonType)
         return reply
     }
 
-    /// Keeps what a known caller was not allowed to change, or what stood in the way (decisions §10).
+    /// Keeps what a known caller was refused (decisions §10).
     private func audit(_ refusal: APIError, _ progress: Progress, _ logger: Logger) async {
-        guard let call = progress.call, call.bound.operation.isWrite,
-            !call.bound.operation.flags.contains(.auditsItself),
-            refusal.code.status == .forbidden || refusal.code.status == .conflict
+        guard let bound = progress.bound, refusal.isAudited(of: bound.operation),
+            let reach = progress.caller.reach,
+            let unwritten = services.refusals.take(progress.caller.key, at: services.clock.now)
         else { return }
-        let entry = call.auditEntry(of: refusal)
+        let entry = RefusalEntry(
+            refusal: refusal,
+            at: progress.call?.receivedAt ?? progress.startedAt,
+            bound: bound,
+            pathValues: progress.pathValues,
+            caller: progress.caller,
+            requestID: progress.requestID,
+            traceID: progress.traceID,
+            address: progress.address?.description,
+            unwritten: unwritten
+        )
         do {
-            try await services.ledger.write { try $0.append(entry) }
+            try await services.ledger.write { try $0.append(try entry.auditEntry(within: reach, $0)) }
         } catch {
             // The refusal stands whether or not it could be noted; nothing was acknowledged.
             logger.warning("a refusal could not be audited", metadata: ["request.id": "\(progress.requestID)"])

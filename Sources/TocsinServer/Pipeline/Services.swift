@@ -32,6 +32,7 @@ package final class Services: Sendable {
     /// What local times stand for.
     package let timeZones = TimeZones()
     let running = IdempotencyRegistry()
+    let refusals = RefusalLimiter()
     let authenticator: Authenticator
     /// Set once, when the program begins to stop: `/health/ready` says so to load balancers.
     private let stopping = Atomic(false)
