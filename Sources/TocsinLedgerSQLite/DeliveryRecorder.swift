@@ -108,13 +108,3 @@ struct DeliveryRecorder {
         }
     }
 }
-
-extension DeliveryState {
-    /// Whether another attempt is to come.
-    var isPending: Bool {
-        switch self {
-        case .retrying, .waiting: true
-        case .delivered, .dead, .withdrawn: false
-        }
-    }
-}

@@ -79,6 +79,7 @@ package enum RequestNoun: Identified { package static let prefix = "req_" }
 package enum NoticeNoun: Identified { package static let prefix = "ntc_" }
 package enum OperatorNoun: Identified { package static let prefix = "op_" }
 package enum SnapshotNoun: Identified { package static let prefix = "snap_" }
+package enum DeliveryTaskNoun: Identified { package static let prefix = "task_" }
 
 package typealias DealerID = ID<DealerNoun>
 package typealias PartnerID = ID<PartnerNoun>
@@ -99,6 +100,7 @@ package typealias RequestID = ID<RequestNoun>
 package typealias NoticeID = ID<NoticeNoun>
 package typealias OperatorID = ID<OperatorNoun>
 package typealias SnapshotID = ID<SnapshotNoun>
+package typealias DeliveryTaskID = ID<DeliveryTaskNoun>
 
 /// An alarm's number within its dealer, `A-10293` on the wire (decisions §1).
 package struct AlarmNumber: Hashable, Comparable, Sendable, CustomStringConvertible {

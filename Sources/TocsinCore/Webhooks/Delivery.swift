@@ -2,7 +2,7 @@
 package enum DeliveryState: String, CaseIterable, Sendable {
     /// An attempt failed and another is due.
     case retrying
-    /// Behind a failed one of the same site, at an endpoint that asks for order.
+    /// Behind a failed one of the same site, at an endpoint that asks for order; or put in the way by a task, and not tried.
     case waiting
     /// 2xx.
     case delivered
@@ -10,6 +10,34 @@ package enum DeliveryState: String, CaseIterable, Sendable {
     case dead
     /// Subscription or scope no longer allow it; neither sent nor lost.
     case withdrawn
+}
+
+extension DeliveryState {
+    /// Whether another attempt is to come.
+    package var isPending: Bool {
+        switch self {
+        case .retrying, .waiting: true
+        case .delivered, .dead, .withdrawn: false
+        }
+    }
+}
+
+/// Names the task that has put a delivery in the way, and what the delivery was before.
+package struct TaskMark: Hashable, Sendable {
+    package var id: DeliveryTaskID
+    /// None where there was no such delivery.
+    package var prior: DeliveryState?
+
+    package init(id: DeliveryTaskID, prior: DeliveryState?) {
+        self.id = id
+        self.prior = prior
+    }
+
+    /// What the delivery is again if the task is cancelled first; none for one that was on its way without the task.
+    package var whenCancelled: DeliveryState? {
+        guard let prior else { return .withdrawn }
+        return prior.isPending ? nil : prior
+    }
 }
 
 /// A delivery that left the happy path: a row of the retry table.
@@ -25,6 +53,8 @@ package struct ExceptionalDelivery: Hashable, Sendable {
     /// When the event was committed: the schedule ends 24 h after it.
     package var eventCreatedAt: Instant
     package var updatedAt: Instant
+    /// The last task that has put it in the way.
+    package var task: TaskMark?
 
     package init(
         endpointID: EndpointID,
@@ -34,7 +64,8 @@ package struct ExceptionalDelivery: Hashable, Sendable {
         attempts: Int,
         nextAttemptAt: Instant?,
         eventCreatedAt: Instant,
-        updatedAt: Instant
+        updatedAt: Instant,
+        task: TaskMark? = nil
     ) {
         self.endpointID = endpointID
         self.position = position
@@ -44,6 +75,7 @@ package struct ExceptionalDelivery: Hashable, Sendable {
         self.nextAttemptAt = nextAttemptAt
         self.eventCreatedAt = eventCreatedAt
         self.updatedAt = updatedAt
+        self.task = task
     }
 
     package var id: DeliveryID { DeliveryID(of: eventID, to: endpointID) }

@@ -7,6 +7,10 @@ extension EndpointConsumer {
                 settle(held, .withdrawn, now)
                 continue
             }
+            if let end = cancelledEnd(of: held) {
+                settle(held, end, now)
+                continue
+            }
             let flight = freeFlights.popLast() ?? flights.count
             if flight == flights.count { flights.append(held) } else { flights[flight] = held }
             actions.append(.send(Attempt(flight: flight, event: held.event, number: held.attempts + 1)))
@@ -65,7 +69,8 @@ extension EndpointConsumer {
             jitter: jitter
         )
         switch next {
-        case .retry(let due): retry(held, at: due, now)
+        case .retry(let due):
+            if let end = cancelledEnd(of: held) { settle(held, end, now) } else { retry(held, at: due, now) }
         case .exhausted: settle(held, .dead, now)
         }
         if watch.failed(at: now) { actions.append(.stand(failingSince: now)) }

@@ -48,7 +48,7 @@ extension EndpointConsumer {
 
     /// Takes the next event of a lane, or passes over it; false if there is no room for it now.
     mutating func look(at event: LoggedEvent, in lane: Int, _ now: Instant) -> Bool {
-        guard isActive else { return false }
+        guard isActive, !settings.holdsFresh else { return false }
         guard settings.subscription.takes(event) else {
             passOver(event.sequence, in: lane)
             return true
@@ -109,7 +109,7 @@ extension EndpointConsumer {
     ///
     /// It waits until the buffer is half empty, so that one read brings many events.
     mutating func readIfNeeded() {
-        guard !isReading, troubleUntil == nil, !lanesBehind.isEmpty, unattempted <= limits.buffer / 2, hasRoom else {
+        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty, unattempted <= limits.buffer / 2, hasRoom else {
             return
         }
         for _ in 0..<lanesBehind.count {

@@ -110,7 +110,7 @@ extension EndpointConsumer {
         for (row, event) in rows.sorted(by: { $0.row.position < $1.row.position }) where !known.contains(row.position) {
             if let event {
                 let due = row.nextAttemptAt ?? now
-                place(Held(event: event, attempts: row.attempts, hasRow: true, due: due))
+                place(Held(event: event, attempts: row.attempts, hasRow: true, due: due, task: row.task))
             } else {
                 saveOutlived(row, now)
             }

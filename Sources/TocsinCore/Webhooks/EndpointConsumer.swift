@@ -43,6 +43,8 @@ package struct EndpointConsumer: Sendable {
         package var ordering: DeliveryOrdering
         package var concurrency: Int
         package var schedule: RetrySchedule
+        /// A task is putting rows of older events in the way, and order is asked for: newer ones stay in the log.
+        package var holdsFresh = false
 
         package init(
             subscription: Subscription,
@@ -103,6 +105,8 @@ package struct EndpointConsumer: Sendable {
         var attempts: Int
         var hasRow: Bool
         var due: Instant
+        /// The task that it goes with: cancelled, it takes it along.
+        var task: TaskMark?
     }
 
     /// What waits behind the one delivery of a site that is being tried, in the log's order.
@@ -142,6 +146,8 @@ package struct EndpointConsumer: Sendable {
     var lanesBehind = Queue<Int>()
     var listedAsBehind: Set<Int> = []
     var troubleUntil: Instant?
+    /// The last tasks that were cancelled: none of their rows is sent any more.
+    var cancelledTasks: [DeliveryTaskID] = []
 
     var actions: [Action] = []
 
