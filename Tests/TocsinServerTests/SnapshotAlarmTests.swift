@@ -79,6 +79,34 @@ import TocsinLedger
         }
     }
 
+    @Test func `an alarm is shown with its pictures, to whoever may see pictures`() async throws {
+        try await Hall.run { hall in
+            let alarm = try await hall.raise()
+            var pictures: [String] = []
+            for _ in 0..<3 {
+                pictures.append(try await hall.upload(query: "?alarm_id=\(alarm)").string("snapshot_id"))
+                hall.world.clock.advance(.seconds(1))
+            }
+            let other = try await hall.raise(class: "fire")
+            let shown = try await hall.world.send(.get, "/v1/alarms/\(alarm)", as: hall.key)
+            let snapshots = try #require(shown["snapshots"]?.array)
+            #expect(snapshots.compactMap { $0["snapshot_id"]?.string } == pictures.reversed())
+            for snapshot in snapshots {
+                let id = try #require(snapshot["snapshot_id"]?.string)
+                #expect(try await hall.world.send(.get, "/v1/snapshots/\(id)", as: hall.key).json == snapshot)
+                #expect(snapshot["alarm_id"]?.string == alarm && snapshot["content_type"] == "image/jpeg")
+                let path = try hall.world.path(of: try #require(snapshot["url"]?.string))
+                #expect(try await hall.world.fetch(path).status == 200)
+            }
+            #expect(try await hall.world.send(.get, "/v1/alarms/\(other)", as: hall.key)["snapshots"] == [])
+            let (_, blind) = try await hall.world.app(of: hall.camera.dealer, [.eventsRead])
+            let unseen = try await hall.world.send(.get, "/v1/alarms/\(alarm)", as: blind)
+            #expect(unseen.status == 200 && unseen["snapshots"] == nil)
+            let list = try await hall.world.send(.get, "/v1/alarms", as: hall.key)
+            #expect(list["data"]?.array?.allSatisfy { $0["snapshots"] == nil } == true)
+        }
+    }
+
     @Test func `an alarm shows the newest picture of its device, which then belongs to it alone`() async throws {
         try await Hall.run { hall in
             _ = try await hall.upload()

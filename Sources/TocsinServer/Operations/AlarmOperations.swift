@@ -11,6 +11,9 @@ enum AlarmOperations {
     /// The newest entries that are shown; more is what nobody reads, and the events have it.
     private static let timelineMax = 1000
 
+    /// As many as fit a screen; `GET /v1/snapshots?alarm_id=` has the others.
+    static let snapshotsMax = 50
+
     static let dealer = Operation.Parameter.optional(
         "dealer_id",
         Schema.id(DealerNoun.prefix).described("Whose alarm; required for a caller that reaches several dealers.")
@@ -67,21 +70,25 @@ enum AlarmOperations {
         id: "getAlarm",
         tag: .alarms,
         summary: "Get an alarm with its timeline",
-        notes: "The timeline tells everything that became of it, with who and when; `ETag` is the alarm's version.",
+        notes: """
+            The timeline tells everything that became of it, with who and when; `ETag` is the alarm's version. `snapshots` \
+            are its pictures, for callers with `snapshots:read`.
+            """,
         callers: .holding(.eventsRead),
         query: [dealer],
         replies: [.ok("The alarm.", AlarmView.detailSchema)],
         errors: [.alarmNotFound, .dealerNotFound, .dealerRequired],
         handle: { call in
-            let (alarm, entries) = try await call.read { reader in
+            let (alarm, entries, pictures) = try await call.read { reader in
                 let alarm = try found(call, reader)
                 let entries = try alarm.number.map {
                     try reader.timeline(of: $0, of: alarm.dealerID, limit: timelineMax)
                 }
-                return (alarm, entries ?? [])
+                return (alarm, entries ?? [], try snapshots(of: alarm, call, reader))
             }
             var object = AlarmView.json(alarm)
             object["timeline"] = .array(entries.map(AlarmView.json))
+            object["snapshots"] = pictures.map(JSON.array)
             return Reply.ok(.object(object)).tagged(version: alarm.version)
         }
     )
@@ -137,6 +144,16 @@ enum AlarmOperations {
             call.caller.seesAlarms || !alarm.isSilent
         else { throw APIError.missing(.alarmNotFound) }
         return alarm
+    }
+
+    /// The newest pictures of the alarm; none for a caller who may not see any.
+    private static func snapshots(of alarm: Alarm, _ call: Call, _ reader: any LedgerReader) throws -> [JSON]? {
+        guard call.caller.holds(.snapshotsRead), let number = alarm.number else { return nil }
+        let filter = SnapshotFilter(dealerID: alarm.dealerID, alarm: number)
+        let found = try reader.snapshots(within: try call.reach, filter: filter, page: PageRequest(limit: snapshotsMax))
+        return found.items.map {
+            SnapshotOperations.json($0, call.services.snapshotLinks, at: call.receivedAt, to: call.caller)
+        }
     }
 
     private static func raise(_ call: Call) async throws -> Reply {

@@ -83,7 +83,14 @@ enum AlarmView {
     ]).named("AlarmEntry")
 
     static let detailSchema = Schema.object(
-        members + [.required("timeline", Schema.array(of: entry).described("Oldest first."))]
+        members + [
+            .required("timeline", Schema.array(of: entry).described("Oldest first.")),
+            .optional(
+                "snapshots",
+                Schema.array(of: SnapshotOperations.schema, count: 0...AlarmOperations.snapshotsMax)
+                    .described("The newest that show it, newest first; for callers with `snapshots:read`.")
+            ),
+        ]
     ).named("AlarmWithTimeline")
 
     // MARK: Showing
