@@ -208,6 +208,22 @@ import TocsinLedger
         }
     }
 
+    @Test(
+        arguments: [
+            (["Content-Type": "application/json"], 16, 415), ([:], 20_000, 413),
+            (["x-partner-trace-id": "two words"], 16, 400),
+        ] as [([String: String], Int, Int)]
+    )
+    func `so have refusals of what is no form`(headers: [String: String], length: Int, status: Int) async throws {
+        try await ServerWorld.run { world in
+            let answer = try await world.form(String(repeating: "x", count: length), headers: headers)
+            #expect(answer.status == status, "\(answer.text)")
+            #expect(answer["error"]?.string == "invalid_request")
+            #expect(answer["error_description"]?.string?.isEmpty == false)
+            #expect(answer.headers[.cacheControl] == "no-store" && answer.headers[.requestID] != nil)
+        }
+    }
+
     struct Assertion: Sendable, CustomTestStringConvertible {
         var name: String
         var status: Int

@@ -203,6 +203,44 @@ import TocsinLedger
         }
     }
 
+    /// Who may raise and work alarms, but not see them, must not find a hidden one by doing so.
+    @Test func `an alarm under duress looks like none to whoever works alarms without seeing them`() async throws {
+        func story(isHidden: Bool) async throws -> [String] {
+            let seen = Box<[String]>([])
+            try await ServerWorld.run { world in
+                let shop = try await world.shop()
+                let (_, worker) = try await world.app(of: shop.dealer, [.alarmsWrite, .eventsWrite], tier: .free)
+                if isHidden {
+                    #expect(try await world.command("disarm", shop, code: Shop.duressCode).status == 200)
+                }
+                var told: [String] = []
+                func tell(_ answer: ServerWorld.Answer) {
+                    told += ["\(answer.status) \(answer.text)", "\(answer.headers[.rateLimitRemaining] ?? "")"]
+                }
+                let dispatch: JSON = ["responder_id": "g1", "responder_type": "guard", "eta_seconds": 60]
+                tell(try await world.send(.post, "/v1/alarms/A-1/dispatch", as: worker, dispatch))
+                tell(try await world.send(.post, "/v1/alarms/A-1/annotate", as: worker, ["verdict": "person"]))
+                world.clock.advance(.seconds(10))
+                for kind in [AlarmClass.duress, .duress, .intrusion, .intrusion] {
+                    let body: JSON = [
+                        "site_id": .string(shop.site), "trigger": "button", "class": .string(kind.rawValue),
+                    ]
+                    tell(try await world.send(.post, "/v1/alarms", as: worker, body))
+                }
+                seen.value = told
+            }
+            return seen.value
+        }
+        let (plain, hidden) = (try await story(isHidden: false), try await story(isHidden: true))
+        #expect(plain.map { $0.prefix(3) } == hidden.map { $0.prefix(3) })
+        // That a number is missing hints at an alarm that somebody else has, as a missing sequence does (decisions §14).
+        func masked(_ told: [String]) -> [String] {
+            told.map { Self.masked($0).replacing(/A-\d+/, with: "A-…") }
+        }
+        #expect(masked(plain) == masked(hidden))
+        #expect(plain.contains { $0.hasPrefix("200") } && plain.contains { $0.hasPrefix("404") })
+    }
+
     /// Who may delete sites, but not see alarms, must not learn from a refusal that there was one.
     @Test(arguments: [Shop.code, Shop.duressCode])
     func `a silent alarm that is not delivered yet stands against a deletion only for who may know of it`(

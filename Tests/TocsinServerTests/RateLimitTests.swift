@@ -43,6 +43,45 @@ import TocsinJSON
         }
     }
 
+    @Test func `actions on alarms of one site draw from its bucket, whichever alarm it is`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (_, key) = try await world.app(of: shop.dealer, [.eventsRead, .eventsWrite], tier: .free)
+            var alarms: [String] = []
+            for kind in AlarmClass.allCases.prefix(5) {
+                let body: JSON = [
+                    "site_id": .string(shop.site), "trigger": "motion", "class": .string(kind.rawValue),
+                ]
+                alarms.append(try await world.send(.post, "/v1/alarms", as: shop.key, body).string("alarm_id"))
+            }
+            for (number, alarm) in alarms.enumerated() {
+                let taken = try await world.send(.post, "/v1/alarms/\(alarm)/acknowledge", as: key, [:])
+                #expect(taken.status == 200, "\(taken.text)")
+                #expect(taken.headers[.rateLimitRemaining] == "\(4 - number)")
+            }
+            let body: JSON = ["verdict": "person"]
+            let refused = try await world.send(.post, "/v1/alarms/\(alarms[0])/annotate", as: key, body)
+            #expect(refused.code == "rate_limited")
+            // The caller's own bucket is whole.
+            #expect(try await world.send(.get, "/v1/alarms", as: key).headers[.rateLimitRemaining] == "4")
+        }
+    }
+
+    @Test func `made-up names have no buckets of their own`() async throws {
+        try await ServerWorld.run { world in
+            let dealer = try await world.dealer("Acme")
+            let (_, key) = try await world.app(of: dealer, [.devicesWrite, .eventsWrite, .snapshotsWrite], tier: .free)
+            let paths = ["sites/site_x/signals", "sites/site_y/signals", "alarms/A-1/annotate", "alarms/A-2/annotate"]
+            for path in paths {
+                let body: JSON = ["verdict": "x", "zone": 1, "kind": "open", "timestamp": "2026-05-26T10:00:00Z"]
+                #expect(try await world.send(.post, "/v1/\(path)", as: key, body).status == 404)
+            }
+            let type = ["Content-Type": "image/png"]
+            #expect(try await world.send(.post, "/v1/devices/dev_x/snapshots", as: key, headers: type).status == 404)
+            #expect(try await world.send(.post, "/v1/alarms/A-3/annotate", as: key, ["verdict": "x"]).status == 429)
+        }
+    }
+
     @Test func `an unlimited caller's headers show a million`() async throws {
         try await ServerWorld.run { world in
             let answer = try await world.send(.get, "/v1/sites", as: world.admin)

@@ -149,14 +149,12 @@ struct OpenAPIDocument {
             responses[String(reply.status.code)] = .object(response)
         }
         let codes = Dictionary(grouping: operation.allErrors, by: \.status.code)
+        let isOAuth = operation.flags.contains(.oauthErrors)
         for (status, codes) in codes.sorted(by: { $0.key < $1.key }) {
-            responses[String(status)] = refusal(codes, Self.errorSchema)
+            let isOAuth = isOAuth && status < 500
+            responses[String(status)] = isOAuth ? refusal([], OAuthError.schema) : refusal(codes, Self.errorSchema)
         }
-        if operation.flags.contains(.oauthErrors) {
-            for status in ["400", "401"] {
-                responses[status] = refusal([], Schema.anyOf([OAuthError.schema, Self.errorSchema]))
-            }
-        }
+        if isOAuth { responses["401"] = refusal([], OAuthError.schema) }
         return responses
     }
 

@@ -60,7 +60,8 @@ package struct Operation: Sendable {
         package let rawValue: Int
         package init(rawValue: Int) { self.rawValue = rawValue }
 
-        /// Draws from a bucket per caller and site instead of the caller's own (decisions §1).
+        /// Draws from a bucket per caller and site instead of the caller's own (decisions §1); the path names the site, or
+        /// what of it is meant.
         package static let siteBucket = Flags(rawValue: 1 << 0)
         /// Takes no `Idempotency-Key` although it is a POST.
         package static let noIdempotencyKey = Flags(rawValue: 1 << 1)

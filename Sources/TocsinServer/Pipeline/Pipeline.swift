@@ -39,7 +39,8 @@ struct Pipeline: HTTPResponder {
         var traceID: String?
         var caller = Caller.anonymous
         var address: ClientAddress?
-        var pathValues: [String] = []
+        /// What the path is about, once it is known who asks.
+        var place: PathSite?
         var standing = RateLimiter.unlimited
         var bound: BoundOperation?
         var call: Call?
@@ -80,7 +81,6 @@ struct Pipeline: HTTPResponder {
         if request.method != .get { progress.head.range = nil }
         let (bound, pathValues) = try find(request.method, target[..<split])
         progress.bound = bound
-        progress.pathValues = pathValues
         let operation = bound.operation
         progress.traceID = try traceID(progress.head)
         let address = services.settings.trustedProxies.client(
@@ -94,11 +94,13 @@ struct Pipeline: HTTPResponder {
                 progress.caller = try await services.authenticator.caller(authorization: authorization) { address }
             } catch let error as RefusedCaller {
                 progress.caller = error.caller
+                progress.place = place(bound, pathValues, progress.caller, rawQuery)
                 throw error.refusal
             }
+            progress.place = place(bound, pathValues, progress.caller, rawQuery)
             try operation.callers.admit(progress.caller)
         }
-        try limit(operation, pathValues, &progress)
+        try await limit(operation, &progress)
         let bytes = try await body(of: request, operation, progress.head)
         var call = Call(
             services: services,
@@ -158,12 +160,21 @@ struct Pipeline: HTTPResponder {
         return traceID
     }
 
-    private func limit(_ operation: Operation, _ pathValues: [String], _ progress: inout Progress) throws {
+    private func place(_ bound: BoundOperation, _ values: [String], _ caller: Caller, _ query: Substring) -> PathSite {
+        let dealer = query.isEmpty ? nil : try? FormFields(query, plusIsSpace: false)["dealer_id"]
+        return PathSite(bound: bound, values: values, caller: caller, dealer: dealer.flatMap(DealerID.init))
+    }
+
+    private func limit(_ operation: Operation, _ progress: inout Progress) async throws {
         let caller = progress.caller
-        let isPerSite = operation.flags.contains(.siteBucket)
+        // Made-up names have no buckets of their own: there is no end to them.
+        var site: Site?
+        if operation.flags.contains(.siteBucket), caller.tier != .unlimited, let place = progress.place {
+            site = try await services.ledger.read { try place.site($0) }
+        }
         progress.standing = services.limiter.take(
             caller.tier,
-            bucket: isPerSite ? "\(caller.key) \(pathValues.first ?? "")" : caller.key,
+            bucket: site.map { "\(caller.key) \($0.id)" } ?? caller.key,
             now: progress.startedAt
         )
         guard let wait = progress.standing.retryAfterSeconds else { return }
@@ -303,6 +314,17 @@ struct Pipeline: HTTPResponder {
         } else {
             await audit(refusal, progress, logger)
         }
+        return told(refusal, progress)
+    }
+
+    /// The refusal in the form that the operation's callers read.
+    private func told(_ refusal: APIError, _ progress: Progress) -> Reply {
+        if progress.bound?.operation.flags.contains(.oauthErrors) ?? false, refusal.isBeforeDecision {
+            var reply = OAuthError(.invalidRequest, refusal.message).reply
+            reply.status = refusal.code.status
+            for field in refusal.headers { reply.headers[field.name] = field.value }
+            return reply
+        }
         var reply = Reply(refusal.code.status, headers: refusal.headers)
         reply.body = .bytes(refusal.body(requestID: progress.requestID), contentType: Reply.jsonType)
         return reply
@@ -310,23 +332,20 @@ struct Pipeline: HTTPResponder {
 
     /// Keeps what a known caller was refused (decisions §10).
     private func audit(_ refusal: APIError, _ progress: Progress, _ logger: Logger) async {
-        guard let bound = progress.bound, refusal.isAudited(of: bound.operation),
-            let reach = progress.caller.reach,
-            let unwritten = services.refusals.take(progress.caller.key, at: services.clock.now)
+        guard let place = progress.place, refusal.isAudited(of: place.bound.operation),
+            let unwritten = services.refusals.take(place.caller.key, at: services.clock.now)
         else { return }
         let entry = RefusalEntry(
             refusal: refusal,
             at: progress.call?.receivedAt ?? progress.startedAt,
-            bound: bound,
-            pathValues: progress.pathValues,
-            caller: progress.caller,
+            place: place,
             requestID: progress.requestID,
             traceID: progress.traceID,
             address: progress.address?.description,
             unwritten: unwritten
         )
         do {
-            try await services.ledger.write { try $0.append(try entry.auditEntry(within: reach, $0)) }
+            try await services.ledger.write { try $0.append(try entry.auditEntry($0)) }
         } catch {
             // The refusal stands whether or not it could be noted; nothing was acknowledged.
             logger.warning("a refusal could not be audited", metadata: ["request.id": "\(progress.requestID)"])

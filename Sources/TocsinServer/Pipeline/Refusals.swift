@@ -74,9 +74,7 @@ struct RefusalEntry: Sendable {
 
     var refusal: APIError
     var at: Instant
-    var bound: BoundOperation
-    var pathValues: [String]
-    var caller: Caller
+    var place: PathSite
     var requestID: String
     var traceID: String?
     var address: String?
@@ -84,9 +82,9 @@ struct RefusalEntry: Sendable {
     var unwritten: Int
 
     /// The entry, at the site that the path names if the caller may know of it.
-    func auditEntry(within reach: Reach, _ reader: any LedgerReader) throws -> AuditEntry {
-        let site = try site(within: reach, reader)
-        let ownDealer: DealerID? = if case .dealer(let dealer) = reach { dealer } else { nil }
+    func auditEntry(_ reader: any LedgerReader) throws -> AuditEntry {
+        let site = try place.site(reader)
+        let ownDealer: DealerID? = if case .dealer(let dealer) = place.caller.reach { dealer } else { nil }
         var details = JSONObject()
         details["field"] = field.map(JSON.string)
         if unwritten > 0 { details["refusals_not_written"] = JSON(unwritten) }
@@ -94,9 +92,9 @@ struct RefusalEntry: Sendable {
             at: at,
             dealerID: site?.dealerID ?? ownDealer,
             siteID: site?.id,
-            actor: caller.actor,
-            action: bound.operation.id,
-            target: pathValues.last.map { String($0.prefix(Self.targetLengthMax)) },
+            actor: place.caller.actor,
+            action: place.bound.operation.id,
+            target: place.values.last.map { String($0.prefix(Self.targetLengthMax)) },
             result: refusal.code.rawValue,
             explanation: explanation,
             cause: "request",
@@ -121,17 +119,5 @@ struct RefusalEntry: Sendable {
             field.wholeMatch(of: /[a-z_]+(\[\d+\])*(\.[a-z_]+(\[\d+\])*)*/) != nil
         else { return nil }
         return field
-    }
-
-    private func site(within reach: Reach, _ reader: any LedgerReader) throws -> Site? {
-        let kinds: [(name: String, kind: FixtureKind)] = [("device_id", .device), ("relay_id", .relay)]
-        for (name, value) in zip(bound.parameterNames, pathValues) {
-            if name == "site_id" { return try SiteID(value).flatMap { try reader.site($0, within: reach) } }
-            guard let kind = kinds.first(where: { $0.name == name })?.kind else { continue }
-            return try reader.fixture(value, kind: kind, within: reach).flatMap {
-                try reader.site($0.siteID, within: reach)
-            }
-        }
-        return nil
     }
 }
