@@ -50,7 +50,7 @@ enum Wiring {
         let port = settings.port == 0 ? try await freePort(on: settings.host) : settings.port
         let address = "http://\(settings.host.contains(":") ? "[\(settings.host)]" : settings.host):\(port)"
         let policy = policy(settings, port: port)
-        let resolver = SystemResolver()
+        let resolver = try resolver(settings)
         let broadcaster = EventBroadcaster()
         let commands = try commander(store, settings, policy: policy, resolver: resolver, logger: logger)
         let delivery = DeliveryEngine(
@@ -125,6 +125,13 @@ enum Wiring {
             logger: logger
         )
         return Housekeeper(ledger: store.ledger, snapshots: keeper, clock: clock, logger: logger)
+    }
+
+    /// Endpoints' hosts are resolved as the system does it, unless a server is named.
+    private static func resolver(_ settings: Settings) throws -> SystemResolver {
+        guard let server = settings.egressDNS else { return SystemResolver() }
+        let dns = try DNSLookup(server: server.address, port: server.port, randomness: SystemRandomness())
+        return SystemResolver(lookup: { dns.lookup($0) })
     }
 
     private static func serverSettings(

@@ -19,7 +19,7 @@ package enum AddressClass: Hashable, Sendable {
     case siteLocal
     case discard
     case teredo
-    /// An IPv6 form that stands for an IPv4 address: mapped, compatible, translated, NAT64 or 6to4.
+    /// An IPv6 form that stands for an IPv4 address: mapped, compatible, translated, NAT64, 6to4 or ISATAP.
     case embedded(UInt32)
 
     package init(of address: IPAddress) {
@@ -33,6 +33,7 @@ package enum AddressClass: Hashable, Sendable {
         if let named = Block.find(bits, in: Block.v6) { return named }
         if Block.embedding.contains(where: { $0.contains(bits) }) { return .embedded(UInt32(truncatingIfNeeded: bits)) }
         if Block.sixToFour.contains(bits) { return .embedded(UInt32(truncatingIfNeeded: bits >> 80)) }
+        if Block.isISATAP(bits) { return .embedded(UInt32(truncatingIfNeeded: bits)) }
         return Block.globalUnicast.contains(bits) ? .publicInternet : .reserved
     }
 
@@ -136,6 +137,11 @@ private struct Block: Sendable {
         Block([0, 0, 0, 0, 0, 0], prefix: 96, .embedded(0)),
         Block([0x64, 0xFF9B, 0, 0, 0, 0], prefix: 96, .embedded(0)),
     ]
+
+    /// Whether the interface is named by an IPv4 address behind `0000:5efe` or `0200:5efe` (RFC 5214 §6.1), whatever the net.
+    static func isISATAP(_ bits: UInt128) -> Bool {
+        UInt32(truncatingIfNeeded: bits >> 32) & ~0x0300_0000 == 0x0000_5EFE
+    }
 
     static let sixToFour = Block([0x2002], prefix: 16, .embedded(0))
     static let globalUnicast = Block([0x2000], prefix: 3, .publicInternet)

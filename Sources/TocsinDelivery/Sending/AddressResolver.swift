@@ -28,7 +28,7 @@ package struct ResolverError: Error, Hashable, Sendable {
     package let sentence: String
 }
 
-/// Resolves with the system's `getaddrinfo` on threads of its own, and remembers answers and failures for a few seconds.
+/// Resolves with the system's `getaddrinfo`, or another look-up, on threads of its own; remembers answers for seconds.
 ///
 /// Look-ups of one name are merged, so that a name whose servers do not answer holds one thread and not all of them.
 package final class SystemResolver: AddressResolver {

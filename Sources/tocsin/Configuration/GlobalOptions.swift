@@ -39,6 +39,7 @@ struct GlobalOptions: ParsableArguments {
         set(.listen, server?.listen)
         set(.publicURL, server?.publicURL)
         set(.caFile, server?.caFile)
+        set(.egressDNS, server?.egressDNS)
         if let days = server?.snapshotRetentionDays {
             values[.snapshotRetentionDays] = ConfigValue(.int(days), isSecret: false)
         }
@@ -66,6 +67,12 @@ struct ServerOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("PEM file of further authorities for endpoints' certificates.", valueName: "file"))
     var caFile: String?
+
+    @Option(
+        name: .customLong("egress-dns"),
+        help: ArgumentHelp("DNS server that endpoints' hosts are asked of.", valueName: "address[:port]")
+    )
+    var egressDNS: String?
 
     @Option(help: ArgumentHelp("Days for which images and videos are kept (default: 30).", valueName: "n"))
     var snapshotRetentionDays: Int?

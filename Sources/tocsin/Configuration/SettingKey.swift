@@ -12,6 +12,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case encryptionKeyFile = "encryption_key_file"
     case trustedProxies = "trusted_proxies"
     case caFile = "ca_file"
+    case egressDNS = "egress_dns"
     case smtpURL = "smtp_url"
     case mailFrom = "mail_from"
     case snapshotRetentionDays = "snapshot_retention_days"
@@ -31,6 +32,8 @@ enum SettingKey: String, CaseIterable, Sendable {
         case .encryptionKeyFile: "file with that key; none: ledger.key in the data directory"
         case .trustedProxies: "addresses or CIDR blocks whose X-Forwarded-For is believed"
         case .caFile: "PEM file of further authorities that endpoints' and the mail server's certificates may come from"
+        case .egressDNS:
+            "DNS server, ADDRESS or ADDRESS:PORT, that endpoints' hosts are asked of; none: the system's way"
         case .smtpURL: "mail server for people's notices: smtp://user:password@host:port or smtps://; none: the log"
         case .snapshotRetentionDays: "days for which images and videos are kept, 1 to 3650"
         case .mailFrom: "whom that mail comes from: alarms@example.com or Name <alarms@example.com>"

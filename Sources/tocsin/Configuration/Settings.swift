@@ -19,11 +19,19 @@ struct Settings: Sendable {
     var encryptionKeyFile: String?
     var trustedProxies: [String]
     var caFile: String?
+    /// None: the system resolves endpoints' hosts.
+    var egressDNS: DNSServer?
     /// None: people's notices go to the log.
     var mail: Mail?
     var snapshotRetentionDays: Int
     /// Each setting with where it came from, as `tocsin config` prints it.
     var provenance: [Provenance]
+
+    /// The DNS server that endpoints' hosts are asked of.
+    struct DNSServer: Sendable {
+        var address: IPAddress
+        var port: Int
+    }
 
     /// Where people's notices are handed in, and whom they come from.
     struct Mail: Sendable {
@@ -75,6 +83,7 @@ struct Settings: Sendable {
         }
         trustedProxies = try reader.texts(.trustedProxies)
         caFile = try reader.optionalText(.caFile)
+        egressDNS = try reader.optionalText(.egressDNS).map(Self.dnsServer)
         mail = try Self.mail(url: reader.optionalText(.smtpURL), from: reader.optionalText(.mailFrom))
         snapshotRetentionDays = try Self.days(reader.number(.snapshotRetentionDays), of: .snapshotRetentionDays)
         provenance = SettingKey.allCases.compactMap { reader.provenance(of: $0) }
@@ -111,6 +120,16 @@ struct Settings: Sendable {
             throw ProgramError.configuration("listen: put the IPv6 address in brackets: [\(host)]:\(port)")
         }
         return (String(host), port)
+    }
+
+    private static func dnsServer(_ text: String) throws -> DNSServer {
+        if let address = IPAddress(text) { return DNSServer(address: address, port: 53) }
+        if let (host, port) = try? address(text), port > 0, let address = IPAddress(host) {
+            return DNSServer(address: address, port: port)
+        }
+        throw ProgramError.configuration(
+            "egress_dns: “\(text)” is not the address of a DNS server, such as 9.9.9.9, 127.0.0.1:5353 or [2620:fe::fe]:53"
+        )
     }
 
     private static func mail(url: String?, from: String?) throws -> Mail? {

@@ -57,6 +57,7 @@ struct SettingsReader {
             (.encryptionKeyFile, .string("")),
             (.trustedProxies, .stringArray([])),
             (.caFile, .string("")),
+            (.egressDNS, .string("")),
             (.smtpURL, .string("")),
             (.mailFrom, .string("")),
             (.snapshotRetentionDays, .int(SnapshotKeeper.retentionDays)),

@@ -47,6 +47,21 @@ private let addresses = table(
     2001:2::1                 | no  | no
     2001:10::1                | no  | no
     2001:db8::1               | no  | no
+    2001:0:808:808:0:ffff:80ff:fffe | no | no
+    2606:4700::5efe:127.0.0.1 | no  | yes
+    2606:4700::200:5efe:10.0.0.1 | no | yes
+    2606:4700::5efe:8.8.8.8   | no  | no
+    fe80::5efe:127.0.0.1      | no  | no
+    2606:4700::5eff:127.0.0.1 | yes | yes
+    ::127.0.0.1               | no  | yes
+    ::ffff:0:8.8.8.8          | no  | no
+    64:ff9b::127.0.0.1        | no  | yes
+    64:ff9b:1:7f00:1::        | no  | no
+    2002:a00:1::1             | no  | yes
+    1fff:ffff::1              | no  | no
+    169.254.170.2             | no  | no
+    192.0.0.192               | no  | no
+    100.100.100.200           | no  | no
     3fff::1                   | no  | no
     5f00::1                   | no  | no
     100::1                    | no  | no

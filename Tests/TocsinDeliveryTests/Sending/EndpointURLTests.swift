@@ -75,6 +75,44 @@ private let urls = table(
     https://[127.0.0.1]/in                        | url_bad_host           | url_bad_host
     https://[]/in                                 | url_bad_host           | url_bad_host
     https://::1/in                                | url_bad_host           | url_bad_host
+    https://017700000001/in                       | url_ambiguous_address  | url_ambiguous_address
+    https://0X7F000001/in                         | url_ambiguous_address  | url_ambiguous_address
+    https://0x7f.0x0.0x0.0x1/in                   | url_ambiguous_address  | url_ambiguous_address
+    https://127.0.1/in                            | url_ambiguous_address  | url_ambiguous_address
+    https://0/in                                  | url_ambiguous_address  | url_ambiguous_address
+    https://0x/in                                 | url_ambiguous_address  | url_ambiguous_address
+    https://127.0.0.1../in                        | url_bad_host           | url_bad_host
+    https://2130706433./in                        | url_ambiguous_address  | url_ambiguous_address
+    https://0x7f000001.:443/in                    | url_ambiguous_address  | url_ambiguous_address
+    https://%31%32%37.0.0.1/in                    | url_bad_host           | url_bad_host
+    https://127.0.0.1%2f.example.com/in           | url_bad_host           | url_bad_host
+    https://127.0.0.1%00.example.com/in           | url_bad_host           | url_bad_host
+    https://[::ffff:7f00:1]/in                    | url_refused_address    | ok
+    https://[0:0:0:0:0:ffff:127.0.0.1]/in         | url_refused_address    | ok
+    https://[64:ff9b::a9fe:a9fe]/in               | url_refused_address    | url_refused_address
+    https://[2002:a9fe:a9fe::]/in                 | url_refused_address    | url_refused_address
+    https://[2001:0:1::1]/in                      | url_refused_address    | url_refused_address
+    https://[2606:4700::5efe:a9fe:a9fe]/in        | url_refused_address    | url_refused_address
+    https://[fd00:ec2::254]/in                    | url_refused_address    | url_refused_address
+    https://[::1%25lo]/in                         | url_bad_host           | url_bad_host
+    https://[::1%lo]/in                           | url_bad_host           | url_bad_host
+    https://[::]/in                               | url_refused_address    | url_refused_address
+    https://100.100.100.200/in                    | url_refused_address    | url_refused_address
+    https://user@127.0.0.1/in                     | url_userinfo           | url_userinfo
+    https://hooks.example.com@127.0.0.1/in        | url_userinfo           | url_userinfo
+    https://hooks.example.com%40127.0.0.1/in      | url_bad_host           | url_bad_host
+    https://:secret@hooks.example.com/in          | url_userinfo           | url_userinfo
+    https://ⓔxample.com/in                        | url_host_not_ascii     | url_host_not_ascii
+    https://１２７.０.０.１/in                      | url_host_not_ascii     | url_host_not_ascii
+    https://xn--/in                               | url_bad_host           | url_bad_host
+    https://hooks.example.com:8443@10.0.0.1/in    | url_userinfo           | url_userinfo
+    https://hooks.example.com;127.0.0.1/in        | url_bad_host           | url_bad_host
+    https://hooks.example.com,127.0.0.1/in        | url_bad_host           | url_bad_host
+    https://hooks.example.com:80:443/in           | url_bad_port           | url_bad_port
+    https://localhost/in                          | ok                     | ok
+    javascript://127.0.0.1/in                     | url_bad_scheme         | url_bad_scheme
+    file:///etc/passwd                            | url_bad_scheme         | url_bad_scheme
+    gopher://127.0.0.1:25/in                      | url_bad_scheme         | url_bad_scheme
     """#
 )
 
