@@ -207,12 +207,19 @@ final class Connection: ChannelInboundHandler, Aged {
         case .complete: shard.succeed(attempt)
         case .failed(let failure): shard.fail(attempt, failure)
         case .needsMore, nil:
-            shard.fail(
-                attempt,
-                error is IOError
-                    ? WebhookFailure(.reset, "The receiver reset the connection.")
-                    : WebhookFailure(.closedEarly, "The receiver ended the connection improperly.")
-            )
+            shard.fail(attempt, Self.breakOff(error))
+        }
+    }
+
+    private static func breakOff(_ error: (any Error)?) -> WebhookFailure {
+        switch error {
+        case is IOError:
+            WebhookFailure(.reset, "The receiver reset the connection.")
+        // In TLS 1.3 a client hears only now that its certificate, or the lack of one, does not please.
+        case let error? where String(describing: error).contains("CERTIFICATE"):
+            WebhookFailure(.tls, "The receiver does not accept the endpoint's client certificate, or misses one.")
+        case .some, nil:
+            WebhookFailure(.closedEarly, "The receiver ended the connection improperly.")
         }
     }
 

@@ -78,12 +78,12 @@ struct ResponseHead: Sendable {
 
     private mutating func addTransferEncoding(_ text: String) throws(WebhookFailure) {
         // After "chunked" nothing may follow, or the end of the body is unknowable.
-        guard !isChunked else {
+        let codings = text.lowercased().split(separator: ",").map(Self.trimmed)
+        guard !isChunked, codings.count(where: { $0 == "chunked" }) <= 1 else {
             throw WebhookFailure(.badResponse, "The receiver's answer has an unusable Transfer-Encoding.")
         }
         hasTransferEncoding = true
-        let last = text.lowercased().split(separator: ",").last.map(Self.trimmed)
-        isChunked = last == "chunked"
+        isChunked = codings.last == "chunked"
     }
 
     private mutating func addConnection(_ text: String) {

@@ -47,6 +47,9 @@ struct ResponseParser {
     private(set) var head: ResponseHead?
     private(set) var body: [UInt8] = []
 
+    /// The memory that the response holds at present, for tests of its bounds.
+    var heldBytes: Int { (input.readableBytes == 0 ? 0 : input.storageCapacity) + body.capacity }
+
     mutating func feed(_ bytes: ByteBuffer) -> Step {
         if input.readableBytes == 0 {
             input = bytes

@@ -137,7 +137,9 @@ struct EgressDNSTests {
         let sink = "A 192.31.196.1"
         try await DNSServer.with(["rebind.test": [[sink], ["A 127.0.0.1"], [sink, "A 127.0.0.1"]]]) { dns in
             let resolver = try dns.resolver()
-            try await withSender(policy: policy, resolver: resolver, limits: .short()) { sender in
+            var limits = WebhookSender.Limits.patient
+            limits.connectPerAddress = .milliseconds(300)
+            try await withSender(policy: policy, resolver: resolver, limits: limits) { sender in
                 let request = try WebhookRequest.sample("https://rebind.test:\(canary.port)/", policy: policy)
                 let first = await sender.send(request)
                 #expect(first.failure?.code != .refusedAddress)

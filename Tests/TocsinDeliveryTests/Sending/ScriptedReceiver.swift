@@ -17,6 +17,10 @@ enum ReceiverStep: Sendable {
     /// Waits for the first bytes, whatever they are.
     case bytes
     case send(String)
+    case sendBytes([UInt8])
+    /// Takes no more bytes, so that its window closes.
+    case stopReading
+    case wait(TimeAmount)
     /// Sends a byte at a time.
     case drip(String, every: TimeAmount)
     /// Sends the same again and again, as fast as it is taken.
@@ -41,13 +45,30 @@ final class ScriptedReceiver: Sendable {
     let firstClosed: EventLoopPromise<Void>
     let port: Int
 
+    /// Receivers have threads of their own, as they would have machines of their own.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+
     /// Takes one script per connection; the last one serves all further connections.
-    init(_ scripts: [[ReceiverStep]], tls: NIOSSLContext? = nil) async throws {
+    ///
+    /// - Parameters:
+    ///   - scripts: What it does.
+    ///   - tls: Speaks TLS with these settings.
+    ///   - backlog: How many connections the kernel completes before they are accepted.
+    ///   - accepts: When it begins to accept; nil is never.
+    /// - Throws: When no port can be had.
+    init(
+        _ scripts: [[ReceiverStep]],
+        tls: NIOSSLContext? = nil,
+        backlog: Int32 = 256,
+        accepts: TimeAmount? = .zero
+    ) async throws {
         let record = record
         let firstClosed = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Void.self)
         self.firstClosed = firstClosed
-        server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        server = try await ServerBootstrap(group: Self.group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.backlog, value: backlog)
+            .serverChannelOption(.autoRead, value: accepts == .zero)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 let index = record.withLockedValue { record in
@@ -64,6 +85,10 @@ final class ScriptedReceiver: Sendable {
             .bind(host: "127.0.0.1", port: 0)
             .get()
         port = server.localAddress?.port ?? 0
+        if let accepts, accepts > .zero {
+            let server = server
+            server.eventLoop.scheduleTask(in: accepts) { server.setOption(.autoRead, value: true) }
+        }
     }
 
     var seen: Record { record.withLockedValue { $0 } }
@@ -144,6 +169,15 @@ private final class ScriptHandler: ChannelInboundHandler {
                 return
             case .send(let text):
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
+            case .sendBytes(let bytes):
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+            case .stopReading:
+                context.channel.setOption(.autoRead, value: false).assumeIsolated().whenComplete { _ in }
+            case .wait(let time):
+                context.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in
+                    if context.channel.isActive { advance(context) }
+                }
+                return
             case .drip(let text, let every):
                 return drip(Array(text.utf8)[...], every: every, context)
             case .endless(let text):

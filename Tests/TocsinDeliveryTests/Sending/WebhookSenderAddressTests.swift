@@ -144,6 +144,7 @@ struct WebhookSenderAddressTests {
         let go = ConditionLock(value: 0)
         let address = try #require(IPAddress("1.1.1.1"))
         let resolver = SystemResolver(
+            timeToLive: .hours(1),
             entriesMax: 1,
             lookup: { _ in
                 asked.withLockedValue { $0 += 1 }

@@ -1,4 +1,3 @@
-import Foundation
 import NIOCore
 import NIOSSL
 import Testing
@@ -7,46 +6,11 @@ import Testing
 
 private let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-/// A self-signed certificate for `receiver.test` and 127.0.0.1, made for one test.
-private struct Certificate {
-    let directory: URL
-    var file: String { directory.appending(path: "cert.pem").path }
-
-    init() async throws {
-        directory = FileManager.default.temporaryDirectory.appending(path: "tocsin-tls-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let openssl = Process()
-        openssl.executableURL = URL(filePath: "/usr/bin/env")
-        openssl.currentDirectoryURL = directory
-        openssl.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-            "1", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=receiver.test", "-addext",
-            "subjectAltName=DNS:receiver.test,IP:127.0.0.1",
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try await withCheckedThrowingContinuation { (ended: CheckedContinuation<Void, any Error>) in
-            openssl.terminationHandler = { _ in ended.resume() }
-            do { try openssl.run() } catch { ended.resume(throwing: error) }
-        }
-        try #require(openssl.terminationStatus == 0)
-    }
-
-    func serverContext() throws -> NIOSSLContext {
-        let key = try NIOSSLPrivateKey(file: directory.appending(path: "key.pem").path, format: .pem)
-        let chain = try NIOSSLCertificate.fromPEMFile(file).map { NIOSSLCertificateSource.certificate($0) }
-        return try NIOSSLContext(
-            configuration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
-        )
-    }
-
-    func remove() { try? FileManager.default.removeItem(at: directory) }
-}
-
 @Suite(.timeLimit(.minutes(1)))
 struct WebhookSenderTLSTests {
     @Test
     func `a certificate from outside the trust store is refused`() async throws {
-        let certificate = try await Certificate()
+        let certificate = try await TestCertificate()
         defer { certificate.remove() }
         let receiver = try await ScriptedReceiver([[.request, .send(ok)]], tls: certificate.serverContext())
         try await withSender { sender in
@@ -59,7 +23,7 @@ struct WebhookSenderTLSTests {
 
     @Test(arguments: ["receiver.test", "127.0.0.1"])
     func `an extra authority is trusted, and the connection kept`(host: String) async throws {
-        let certificate = try await Certificate()
+        let certificate = try await TestCertificate()
         defer { certificate.remove() }
         let receiver = try await ScriptedReceiver(
             [[.request, .send(ok), .request, .send(ok)]],
@@ -80,7 +44,7 @@ struct WebhookSenderTLSTests {
 
     @Test
     func `a trusted certificate for another host is refused, though it names the address`() async throws {
-        let certificate = try await Certificate()
+        let certificate = try await TestCertificate()
         defer { certificate.remove() }
         let receiver = try await ScriptedReceiver([[.request, .send(ok)]], tls: certificate.serverContext())
         try await withSender(extraCAFile: certificate.file) { sender in
@@ -102,7 +66,7 @@ struct WebhookSenderTLSTests {
 
     @Test
     func `a kept TLS connection that turns out closed is replaced once`() async throws {
-        let certificate = try await Certificate()
+        let certificate = try await TestCertificate()
         defer { certificate.remove() }
         let receiver = try await ScriptedReceiver(
             [[.request, .send(ok), .request, .close], [.request, .send(ok)]],

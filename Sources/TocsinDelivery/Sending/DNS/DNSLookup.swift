@@ -136,11 +136,12 @@ private struct Socket {
         descriptor = socket(family, Self.number(kind), 0)
         guard descriptor >= 0 else { return nil }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        // Bounds a connection that is never accepted, and a send that is never taken.
-        var patience = timeval(tv_sec: Int(DNSLookup.connectionPatience.components.seconds), tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        // So that a connection that is never accepted is waited for with a bound.
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
         let descriptor = descriptor
-        guard server.withSockAddr({ address, length in connect(descriptor, address, socklen_t(length)) }) == 0 else {
+        let code = server.withSockAddr { address, length in connect(descriptor, address, socklen_t(length)) }
+        let isUnderWay = code != 0 && errno == EINPROGRESS
+        guard code == 0 || isUnderWay && wait(for: POLLOUT, until: .now + DNSLookup.connectionPatience) else {
             close()
             return nil
         }
@@ -180,11 +181,13 @@ private struct Socket {
     }
 
     /// False once the time is over.
-    func waitForBytes(until deadline: ContinuousClock.Instant) -> Bool {
+    func waitForBytes(until deadline: ContinuousClock.Instant) -> Bool { wait(for: POLLIN, until: deadline) }
+
+    private func wait(for event: CInt, until deadline: ContinuousClock.Instant) -> Bool {
         let (seconds, attoseconds) = (deadline - .now).components
         let left = seconds * 1000 + attoseconds / 1_000_000_000_000_000
         guard left > 0 else { return false }
-        var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        var waited = pollfd(fd: descriptor, events: Int16(event), revents: 0)
         return poll(&waited, 1, CInt(clamping: left)) > 0
     }
 
