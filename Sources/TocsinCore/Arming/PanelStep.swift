@@ -47,8 +47,9 @@ struct PanelStep {
     // MARK: Looking
 
     subscript(_ partition: Partition) -> PartitionState {
-        get { state.partitions[partition.id] ?? PartitionState(since: site.site.createdAt) }
-        set { state.partitions[partition.id] = newValue }
+        // In its place: a partition's state is large, and a step reads and changes it member by member.
+        _read { yield state.partitions[partition.id, default: PartitionState(since: site.site.createdAt)] }
+        _modify { yield &state.partitions[partition.id, default: PartitionState(since: site.site.createdAt)] }
     }
 
     func condition(_ zone: Zone) -> ZoneCondition { state.zones[zone.id]?.condition ?? .closed }

@@ -136,17 +136,21 @@ package struct PartitionState: Hashable, Sendable {
 
     /// When the partition next needs attention without any input.
     package var nextDeadline: Instant? {
-        var due = [countdown?.deadline, overdueAt, exit?.deadline, hoursDueAt, guardUntil].compactMap(\.self)
-        if incidents.isEmpty, crossPending.isEmpty { return due.min() }
-        due += incidents.compactMap(\.nextDeadline)
-        due += crossPending.values.map(\.until)
-        return due.min()
+        var earliest = Earliest()
+        earliest.consider(countdown?.deadline)
+        earliest.consider(overdueAt)
+        earliest.consider(exit?.deadline)
+        earliest.consider(hoursDueAt)
+        earliest.consider(guardUntil)
+        for incident in incidents { earliest.consider(incident.nextDeadline) }
+        for pending in crossPending.values { earliest.consider(pending.until) }
+        return earliest.instant
     }
 }
 
 /// The arming state of a site's partitions, in the order of the site's configuration.
 package struct SiteState: Hashable, Sendable {
-    package var partitions: [PartitionID: PartitionState]
+    package var partitions: PartitionStates
     /// Zones that have reported; one that has not counts as closed.
     package var zones: [ZoneID: ZoneState] = [:]
     package var schedules: [ScheduleID: ScheduleState] = [:]
@@ -172,21 +176,28 @@ package struct SiteState: Hashable, Sendable {
     /// leaves them out, so that what was read just now can be changed just now.
     package var looks: Int64 = 0
 
-    package init(partitions: [PartitionID: PartitionState] = [:]) { self.partitions = partitions }
+    package init(partitions: [PartitionID: PartitionState] = [:]) { self.partitions = PartitionStates(partitions) }
 
     /// The earliest deadline of all: what the site must be woken for.
     package var nextDeadline: Instant? {
-        var earliest: Instant?
-        func consider(_ due: Instant?) {
-            guard let due else { return }
-            earliest = earliest.map { min($0, due) } ?? due
-        }
-        for partition in partitions.values { consider(partition.nextDeadline) }
-        for zone in zones.values { consider(zone.pendingUntil) }
-        for schedule in schedules.values { consider(schedule.nextDeadline) }
-        for command in pendingCommands { consider(command.expiresAt) }
-        for deadline in verifications.values { consider(deadline) }
-        for relay in relays.values { consider(relay.until) }
-        return earliest
+        var earliest = Earliest()
+        for index in partitions.values.indices { earliest.consider(partitions.values[index].nextDeadline) }
+        for zone in zones.values { earliest.consider(zone.pendingUntil) }
+        for schedule in schedules.values { earliest.consider(schedule.nextDeadline) }
+        for command in pendingCommands { earliest.consider(command.expiresAt) }
+        for deadline in verifications.values { earliest.consider(deadline) }
+        for relay in relays.values { earliest.consider(relay.until) }
+        return earliest.instant
+    }
+}
+
+/// The earliest of instants, found without gathering them: every decision asks several times.
+private struct Earliest {
+    private(set) var instant: Instant?
+
+    mutating func consider(_ other: Instant?) {
+        guard let other else { return }
+        if let instant, instant <= other { return }
+        instant = other
     }
 }

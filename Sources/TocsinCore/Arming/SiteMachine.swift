@@ -63,8 +63,10 @@ package struct SiteMachine: Sendable {
             step.runDeadlines()
             effects += step.effects
             // What is no longer configured, or was not ended by its rule, must not keep the loop alive.
-            if step.state == state { step.state.forgetStrangers(to: configuration) }
-            if step.state == state { break }
+            if step.state == state {
+                step.state.forgetStrangers(to: configuration)
+                if step.state == state { break }
+            }
             take(step)
         }
         return effects

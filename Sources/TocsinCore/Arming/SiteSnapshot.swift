@@ -10,7 +10,7 @@ extension SiteState {
     package var snapshot: [UInt8] {
         var writer = JSONWriter(reserving: 256)
         writer.object { writer in
-            for (id, partition) in partitions.sorted(by: { $0.key < $1.key }) {
+            for (id, partition) in partitions {
                 writer.name(id.text)
                 writer.object { partition.write(to: &$0) }
             }

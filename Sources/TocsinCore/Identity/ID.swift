@@ -33,13 +33,25 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
 
     /// Makes an id of a moment and 80 random bits; both come from the caller, so that the core stays deterministic.
     package init(at instant: Instant, random: (high: UInt16, low: UInt64)) {
-        var bytes = Array(Noun.prefix.utf8)
-        bytes.reserveCapacity(bytes.count + 26)
         let time = UInt64(bitPattern: instant.millisecondsSinceEpoch) & 0xFFFF_FFFF_FFFF
-        bytes.appendBase32(time, characters: 10)
-        bytes.appendBase32(UInt64(random.high) << 24 | random.low >> 40, characters: 8)
-        bytes.appendBase32(random.low & 0xFF_FFFF_FFFF, characters: 8)
-        text = String(decoding: bytes, as: UTF8.self)
+        let prefix = Noun.prefix.utf8
+        text = String(unsafeUninitializedCapacity: prefix.count + 26) { bytes in
+            var count = 0
+            func append(_ byte: UInt8) {
+                bytes.initializeElement(at: count, to: byte)
+                count += 1
+            }
+            func append(_ value: UInt64, characters: Int) {
+                for index in stride(from: characters - 1, through: 0, by: -1) {
+                    append(base32[Int(value >> (5 * UInt64(index)) & 31)])
+                }
+            }
+            prefix.forEach(append)
+            append(time, characters: 10)
+            append(UInt64(random.high) << 24 | random.low >> 40, characters: 8)
+            append(random.low & 0xFF_FFFF_FFFF, characters: 8)
+            return count
+        }
     }
 
     /// What follows the prefix.
@@ -49,15 +61,7 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
     package static func < (a: Self, b: Self) -> Bool { a.text < b.text }
 }
 
-extension [UInt8] {
-    private static let base32 = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
-
-    fileprivate mutating func appendBase32(_ value: UInt64, characters: Int) {
-        for index in stride(from: characters - 1, through: 0, by: -1) {
-            append(Self.base32[Int(value >> (5 * UInt64(index)) & 31)])
-        }
-    }
-}
+private let base32 = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
 
 package enum DealerNoun: Identified { package static let prefix = "dlr_" }
 package enum PartnerNoun: Identified { package static let prefix = "prt_" }
