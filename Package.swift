@@ -90,7 +90,10 @@ let serverTargets: [Target] = [
         swiftSettings: settings
     ),
     layer("TocsinTestSupport", ["TocsinEngine", "TocsinLedgerSQLite", "TocsinDelivery", nio("NIOCore"), logging]),
-    tests("TocsinLedgerTests", ["TocsinTestSupport", "TocsinLedgerSQLite"]),
+    tests(
+        "TocsinLedgerTests",
+        ["TocsinTestSupport", "TocsinLedgerSQLite", .product(name: "GRDB", package: "GRDB.swift")]
+    ),
     tests("TocsinEngineTests", ["TocsinTestSupport", "TocsinEngine", "TocsinSimulation", logging, lifecycle]),
     tests(
         "TocsinDeliveryTests",

@@ -117,6 +117,8 @@ package struct Decision: Sendable {
     package var snapshotLinks: [SnapshotLink]
     /// What those who switch relays are told; a newer command of a relay takes the place of one that was not delivered.
     package var relayCommands: [RelayCommand]
+    /// What was encoded already; nothing of the decision changes after that.
+    package private(set) var encoded: EncodedDecision?
 
     package init(
         siteID: SiteID,
@@ -153,6 +155,9 @@ package struct Decision: Sendable {
         self.snapshotLinks = snapshotLinks
         self.relayCommands = relayCommands
     }
+
+    /// Encodes what can be before the commit, which otherwise does it.
+    package mutating func encode() { encoded = EncodedDecision(self) }
 
     /// How long a partner's report id is remembered (decisions §4).
     package static let reportIDLifetime: Duration = .seconds(7 * 86_400)

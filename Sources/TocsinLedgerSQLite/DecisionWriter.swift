@@ -11,8 +11,7 @@ struct DecisionWriter {
     private let events: EventInsertion
     private let audits: AuditInsertion
     private let alarms: AlarmWriter
-    private let updateSite: PreparedStatement
-    private let siteHistory: PreparedStatement
+    private(set) var states: StateWriter
     /// The id of the newest audit entry, once it is known to this group.
     private var lastAudit: Int64?
     /// What each dealer's counters will be once the group is committed; taken from the table once for each group.
@@ -23,27 +22,23 @@ struct DecisionWriter {
         var alarm: Int64
     }
 
-    init(_ database: Database) throws {
+    /// Takes what is known of sites from the groups before.
+    init(_ database: Database, known: [SiteID: StoredState]) throws {
         self.database = database
-        events = try EventInsertion(database)
-        audits = try AuditInsertion(database)
+        let desk = BindingDesk()
+        events = try EventInsertion(database, on: desk)
+        audits = try AuditInsertion(database, on: desk)
+        states = try StateWriter(database, known: known, on: desk)
         alarms = AlarmWriter(database)
-        updateSite = try PreparedStatement(
-            database,
-            """
-            UPDATE site SET state = ?, version = version + 1, next_due = ?, last_history = ? WHERE rowid = ?
-            """
-        )
-        siteHistory = try PreparedStatement(
-            database,
-            "SELECT rowid, last_history FROM site WHERE id = ? AND version = ?"
-        )
     }
 
     mutating func commit(_ decisions: [Decision]) throws -> [CommitOutcome] {
         var outcomes: [CommitOutcome] = []
         outcomes.reserveCapacity(decisions.count)
-        for decision in decisions { outcomes.append(try commit(decision)) }
+        // In their place: a copy of each would cost as much as a row.
+        try decisions.withUnsafeBufferPointer { decisions in
+            for index in decisions.indices { outcomes.append(try commit(decisions[index])) }
+        }
         return outcomes
     }
 
@@ -68,12 +63,13 @@ struct DecisionWriter {
         if !known.isEmpty { return .knownReports(ids: known) }
         if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .conflict }
         guard var counters = try counters(of: decision.dealerID) else { return .conflict }
-        guard let history = try updateSite(of: decision) else { return .conflict }
+        let encoded = decision.encoded ?? EncodedDecision(decision)
+        guard let site = try storeState(of: decision, encoded) else { return .conflict }
         let stored = decision.alarms.isEmpty ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
         let incidentAlarms = try alarms(namedBy: decision, beside: stored)
         var logged: [LoggedEvent] = []
         logged.reserveCapacity(decision.events.count)
-        for draft in decision.events {
+        for (draft, body) in zip(decision.events, encoded.bodies) {
             counters.sequence += 1
             let place = EventPlace(
                 id: draft.id,
@@ -83,6 +79,7 @@ struct DecisionWriter {
             )
             let event = LoggedEvent(
                 draft,
+                body,
                 dealerID: decision.dealerID,
                 partnerID: decision.partnerID,
                 place: place
@@ -90,7 +87,7 @@ struct DecisionWriter {
             try events.insert(event)
             logged.append(event)
         }
-        try insertAudit(of: decision, after: history)
+        try insertAudit(of: decision, encoded.details, after: site.history ?? 0)
         try insertRest(of: decision)
         try insertSnapshots(of: decision, incidentAlarms)
         if !logged.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
@@ -98,21 +95,17 @@ struct DecisionWriter {
         return .committed(events: logged, version: version)
     }
 
-    /// Stores the site's new state, and returns the last entry of its history before this decision; none if the site is
-    /// gone or of another version.
-    private mutating func updateSite(of decision: Decision) throws -> Int64? {
-        let found = try siteHistory.first(decision.siteID, decision.baseVersion) { row in
-            (row: row.integer(0), history: row.optional(1, row.integer))
-        }
-        guard let found else { return nil }
-        let first = try nextAudit()
-        let newest = decision.audit.lastIndex(where: \.changesState).map { first + Int64($0) }
-        if let state = decision.newState {
-            try updateSite.run(state.snapshot, state.nextDeadline, newest ?? found.history, found.row)
-        } else if let newest {
-            try database.run("UPDATE site SET last_history = ? WHERE rowid = ?", [newest, found.row])
-        }
-        return found.history ?? 0
+    /// Stores the site's new state, and which entry is the newest of its history; returns what was there before, or nil
+    /// if the site is gone or of another version.
+    private mutating func storeState(of decision: Decision, _ encoded: EncodedDecision) throws -> StoredState? {
+        let change = decision.audit.lastIndex(where: \.changesState)
+        return try states.store(
+            decision.siteID,
+            version: decision.baseVersion,
+            snapshot: encoded.snapshot,
+            due: encoded.due,
+            history: try change.map { try nextAudit() + Int64($0) }
+        )
     }
 
     /// The id that the next audit entry gets.
@@ -124,11 +117,11 @@ struct DecisionWriter {
     }
 
     /// Appends the decision's audit entries; those that change the state are chained to the site's history.
-    private mutating func insertAudit(of decision: Decision, after history: Int64) throws {
+    private mutating func insertAudit(of decision: Decision, _ details: [[UInt8]?], after history: Int64) throws {
         var history = history
-        for entry in decision.audit {
+        for (entry, details) in zip(decision.audit, details) {
             let id = try nextAudit()
-            try audits.insert(entry, as: id, previous: entry.changesState ? history : nil)
+            try audits.insert(entry, details, as: id, previous: entry.changesState ? history : nil)
             if entry.changesState { history = id }
             lastAudit = id
         }

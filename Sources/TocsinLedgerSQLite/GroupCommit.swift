@@ -1,5 +1,6 @@
 import GRDB
 import Synchronization
+import TocsinCore
 import TocsinLedger
 
 /// One piece of writing that waits for its group.
@@ -37,10 +38,15 @@ final class GroupCommit: Sendable {
 
     private let writer: any DatabaseWriter
     private let path: String
+    /// What the writing connection calls in each commit, and so is kept with it; none for a ledger in memory.
+    let checkpoints: Checkpoints?
     private let inbox = Mutex(Inbox())
+    /// What the last group left known of sites; nothing after a group that failed.
+    private let known = Mutex<[SiteID: StoredState]>([:])
     private let counted = Mutex(LedgerStatistics())
 
-    init(_ writer: any DatabaseWriter, path: String) {
+    init(_ writer: any DatabaseWriter, path: String, checkpoints: Checkpoints?) {
+        self.checkpoints = checkpoints
         self.writer = writer
         self.path = path
     }
@@ -112,12 +118,13 @@ final class GroupCommit: Sendable {
     private func commit(_ jobs: [WriteJob], _ database: Database) throws -> [@Sendable () -> Void] {
         do {
             try database.beginTransaction(.immediate)
-            var decisions = try DecisionWriter(database)
+            var decisions = try DecisionWriter(database, known: takeKnown())
             var completions: [@Sendable () -> Void] = []
             completions.reserveCapacity(jobs.count)
             for job in jobs { completions.append(try job.perform(&decisions, database)) }
             try decisions.flush()
             try database.commit()
+            self.known.withLock { $0 = decisions.states.known }
             counted.withLock { counted in
                 counted.commits += 1
                 counted.jobs += jobs.count
@@ -129,6 +136,13 @@ final class GroupCommit: Sendable {
             if database.isInsideTransaction { try? database.rollback() }
             counted.withLock { $0.rollbacks += 1 }
             throw error
+        }
+    }
+
+    private func takeKnown() -> [SiteID: StoredState] {
+        known.withLock { known in
+            defer { known = [:] }
+            return known
         }
     }
 }

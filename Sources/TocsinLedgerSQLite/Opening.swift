@@ -52,7 +52,7 @@ extension SQLiteLedger {
                 try DatabaseQueue(configuration: configuration(readers: 1))
             }
             try attempt(location) { try prepare(queue, migrate: true) }
-            return SQLiteLedger(queue, at: location, ownership: nil)
+            return SQLiteLedger(queue, at: location, ownership: nil, checkpoints: nil)
         case .file(let path):
             let isNew = try checkHeader(path)
             if isNew, !migrate { throw LedgerError(.unavailable, "\(path) does not exist") }
@@ -63,7 +63,12 @@ extension SQLiteLedger {
                 try DatabasePool(path: path, configuration: configuration(readers: readerCount))
             }
             try attempt(location) { try prepare(pool, migrate: migrate) }
-            return SQLiteLedger(pool, at: location, ownership: ownership)
+            let checkpoints: Checkpoints = try attempt(location) {
+                let checkpoints = Checkpoints(try DatabaseQueue(path: path, configuration: configuration(readers: 1)))
+                pool.writeWithoutTransaction { checkpoints.attach(to: $0) }
+                return checkpoints
+            }
+            return SQLiteLedger(pool, at: location, ownership: ownership, checkpoints: checkpoints)
         }
     }
 
@@ -101,9 +106,7 @@ extension SQLiteLedger {
         try writer.writeWithoutTransaction { database in
             try database.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
             try database.execute(sql: "PRAGMA synchronous = FULL")
-            // 64 MiB: a page that changes often is then copied back seldom, and reopening still takes no second.
-            try database.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
-            // Far above that, so that the log's blocks are reused and not given back and asked for again.
+            // The log's usual size at most, so that its blocks are reused and not given back and asked for again.
             try database.execute(sql: "PRAGMA journal_size_limit = 268435456")
         }
         let version = try writer.read { try Schema.version($0) }

@@ -12,11 +12,11 @@ package final class SQLiteLedger: Ledger {
     private let ownership: FileLock?
     private let reads = OpenReads()
 
-    init(_ writer: any DatabaseWriter, at location: Location, ownership: FileLock?) {
+    init(_ writer: any DatabaseWriter, at location: Location, ownership: FileLock?, checkpoints: Checkpoints?) {
         self.writer = writer
         self.location = location
         self.ownership = ownership
-        group = GroupCommit(writer, path: location.description)
+        group = GroupCommit(writer, path: location.description, checkpoints: checkpoints)
     }
 
     /// What was committed since the ledger was opened.
@@ -111,6 +111,7 @@ package final class SQLiteLedger: Ledger {
     package func close() async throws(LedgerError) {
         guard await reads.close() else { return }
         await group.close()
+        group.checkpoints?.close()
         if case .file = location {
             // Leaves one whole file; what a reader beside us still holds up stays in the log, which is as safe.
             _ = try? await writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }

@@ -4,48 +4,91 @@ import TocsinCore
 
 /// What a statement's parameter can be given.
 protocol Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32
+    /// Binds the value; its bytes go into the desk if there is one with room for them.
+    func bind(_ statement: OpaquePointer, _ index: Int32, _ desk: BindingDesk?) -> Int32
 }
 
 // SQLite copies what it is given: the bytes need not outlive the call.
 private let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
+/// Keeps the bytes of a statement's parameters while it runs.
+///
+/// SQLite's own copy of each is an allocation; a decision has forty. One desk serves statements that run one after the
+/// other.
+final class BindingDesk {
+    /// More than the parameters of any decision but the largest; what has no room is copied by SQLite.
+    private static let byteCount = 64 << 10
+
+    private let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 8)
+    private var used = 0
+
+    deinit { bytes.deallocate() }
+
+    /// Copies bytes to where they stay until ``clear()``; nil if there is no room.
+    fileprivate func keep(_ source: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+        guard let start = bytes.baseAddress, source.count <= bytes.count - used else { return nil }
+        let place = start + used
+        if let from = source.baseAddress { place.copyMemory(from: from, byteCount: source.count) }
+        used += source.count
+        return UnsafeRawPointer(place)
+    }
+
+    fileprivate func clear() { used = 0 }
+}
+
 extension Int64: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 { sqlite3_bind_int64(statement, index, self) }
+    func bind(_ statement: OpaquePointer, _ index: Int32, _: BindingDesk?) -> Int32 {
+        sqlite3_bind_int64(statement, index, self)
+    }
 }
 
 extension Int: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 { Int64(self).bind(statement, index) }
+    func bind(_ statement: OpaquePointer, _ index: Int32, _: BindingDesk?) -> Int32 {
+        sqlite3_bind_int64(statement, index, Int64(self))
+    }
 }
 
 extension Bool: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 { sqlite3_bind_int(statement, index, self ? 1 : 0) }
+    func bind(_ statement: OpaquePointer, _ index: Int32, _: BindingDesk?) -> Int32 {
+        sqlite3_bind_int(statement, index, self ? 1 : 0)
+    }
 }
 
 extension Instant: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 { millisecondsSinceEpoch.bind(statement, index) }
+    func bind(_ statement: OpaquePointer, _ index: Int32, _: BindingDesk?) -> Int32 {
+        sqlite3_bind_int64(statement, index, millisecondsSinceEpoch)
+    }
 }
 
 extension String: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 {
+    func bind(_ statement: OpaquePointer, _ index: Int32, _ desk: BindingDesk?) -> Int32 {
         var text = self
         return text.withUTF8 { bytes in
+            let count = Int32(bytes.count)
+            if let kept = desk?.keep(UnsafeRawBufferPointer(bytes)) {
+                return sqlite3_bind_text(statement, index, kept.assumingMemoryBound(to: CChar.self), count, nil)
+            }
             // An empty text may come without an address, which SQLite would take for null.
             guard let start = bytes.baseAddress else { return sqlite3_bind_text(statement, index, "", 0, copied) }
             return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-                sqlite3_bind_text(statement, index, $0, Int32(bytes.count), copied)
+                sqlite3_bind_text(statement, index, $0, count, copied)
             }
         }
     }
 }
 
 extension ID: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 { text.bind(statement, index) }
+    func bind(_ statement: OpaquePointer, _ index: Int32, _ desk: BindingDesk?) -> Int32 {
+        text.bind(statement, index, desk)
+    }
 }
 
 extension [UInt8]: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 {
+    func bind(_ statement: OpaquePointer, _ index: Int32, _ desk: BindingDesk?) -> Int32 {
         withUnsafeBytes { bytes in
+            if let kept = desk?.keep(bytes) {
+                return sqlite3_bind_blob(statement, index, kept, Int32(bytes.count), nil)
+            }
             guard let start = bytes.baseAddress, !bytes.isEmpty else {
                 return sqlite3_bind_zeroblob(statement, index, 0)
             }
@@ -55,10 +98,10 @@ extension [UInt8]: Bindable {
 }
 
 extension Optional: Bindable where Wrapped: Bindable {
-    func bind(_ statement: OpaquePointer, _ index: Int32) -> Int32 {
+    func bind(_ statement: OpaquePointer, _ index: Int32, _ desk: BindingDesk?) -> Int32 {
         switch self {
         case .none: sqlite3_bind_null(statement, index)
-        case .some(let value): value.bind(statement, index)
+        case .some(let value): value.bind(statement, index, desk)
         }
     }
 }
@@ -115,8 +158,10 @@ struct PreparedStatement {
     private let statement: OpaquePointer
     // GRDB finalizes the handle when the last reference to its statement goes.
     private let owner: Statement
+    private let desk: BindingDesk?
 
-    init(_ database: Database, _ sql: String) throws {
+    init(_ database: Database, _ sql: String, on desk: BindingDesk? = nil) throws {
+        self.desk = desk
         owner = try database.cachedStatement(sql: sql)
         statement = owner.sqliteStatement
         connection = database.sqliteConnection
@@ -125,7 +170,7 @@ struct PreparedStatement {
     /// Runs the statement and returns how many rows it changed.
     @discardableResult
     func run<each Value: Bindable>(_ values: repeat each Value) throws -> Int {
-        defer { sqlite3_reset(statement) }
+        defer { reset() }
         try bind(repeat each values)
         let code = sqlite3_step(statement)
         guard code == SQLITE_DONE || code == SQLITE_ROW else { throw failure() }
@@ -134,9 +179,17 @@ struct PreparedStatement {
 
     /// Calls `body` with each row, until it returns false.
     func forEach<each Value: Bindable>(_ values: repeat each Value, body: (ResultRow) throws -> Bool) throws {
-        defer { sqlite3_reset(statement) }
+        defer { reset() }
         try bind(repeat each values)
         try step(body)
+    }
+
+    private func reset() {
+        sqlite3_reset(statement)
+        guard let desk else { return }
+        // The next to use the desk writes over what this statement was bound to.
+        sqlite3_clear_bindings(statement)
+        desk.clear()
     }
 
     func first<each Value: Bindable, Result>(
@@ -153,7 +206,7 @@ struct PreparedStatement {
 
     fileprivate func forEach(_ values: [any Bindable], body: (ResultRow) throws -> Bool) throws {
         defer { sqlite3_reset(statement) }
-        for (index, value) in values.enumerated() where value.bind(statement, Int32(index + 1)) != SQLITE_OK {
+        for (index, value) in values.enumerated() where value.bind(statement, Int32(index + 1), nil) != SQLITE_OK {
             throw failure()
         }
         try step(body)
@@ -172,7 +225,7 @@ struct PreparedStatement {
     private func bind<each Value: Bindable>(_ values: repeat each Value) throws {
         var index: Int32 = 1
         for value in repeat each values {
-            if value.bind(statement, index) != SQLITE_OK { throw failure() }
+            if value.bind(statement, index, desk) != SQLITE_OK { throw failure() }
             index += 1
         }
     }

@@ -98,7 +98,7 @@ struct Verification {
         ) { "\($0.text(0)) has no slot" }
         let differing = try database.all(
             """
-            SELECT device.id, is_offline FROM device JOIN site ON site.id = device.site_id
+            SELECT device.id, is_offline FROM device JOIN site_state ON site_state.site_id = device.site_id
                 WHERE is_offline <> (json_type(CAST(state AS TEXT), '$.offline."' || device.id || '"') IS NOT NULL)
                 LIMIT ?
             """,
@@ -135,9 +135,12 @@ struct Verification {
 
     /// Every snapshot can be read, matches its partitions, its deadline, and the last change that the log tells (I21).
     private func states() throws -> [String] {
-        var findings: [String] = []
+        var findings = try database.all(
+            "SELECT id FROM site WHERE id NOT IN (SELECT site_id FROM site_state) LIMIT ?",
+            [Self.findingsPerCheck]
+        ) { "\($0.text(0)) has no state" }
         let told = try lastToldStates()
-        try database.each("SELECT id, state, next_due FROM site", []) { row in
+        try database.each("SELECT site_id, state, next_due FROM site_state", []) { row in
             let site: SiteID = row.id(0)
             do {
                 let state = try SiteState(snapshot: row.bytes(1))

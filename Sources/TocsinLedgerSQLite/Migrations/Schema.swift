@@ -14,6 +14,7 @@ enum Schema {
         ("0007 snapshots", Migration0007.migrate),
         ("0008 relays", Migration0008.migrate),
         ("0009 alarms of devices", Migration0009.migrate),
+        ("0010 site states", Migration0010.migrate),
     ]
 
     /// The version that this program reads and writes.

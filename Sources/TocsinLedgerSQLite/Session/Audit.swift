@@ -44,7 +44,8 @@ extension SQLiteReading {
         page request: PageRequest
     ) throws -> Page<(id: Int64, entry: AuditEntry)> {
         guard try self.site(site, within: reach) != nil else { return Page(items: [], next: nil) }
-        var next = try database.first("SELECT last_history FROM site WHERE id = ?", [site]) { $0.integer(0) } ?? 0
+        var next =
+            try database.first("SELECT last_history FROM site_state WHERE site_id = ?", [site]) { $0.integer(0) } ?? 0
         if let after = request.after {
             guard let id = Int64(after) else { throw LedgerError(.invalid, "the page cursor is not one of this list") }
             next =
@@ -77,10 +78,12 @@ extension SQLiteTransaction {
         let id = try AuditInsertion.lastID(database) + 1
         var previous: Int64?
         if entry.changesState, let site = entry.siteID {
-            previous = try database.first("SELECT last_history FROM site WHERE id = ?", [site]) { $0.integer(0) } ?? 0
-            try database.run("UPDATE site SET last_history = ? WHERE id = ?", [id, site])
+            previous =
+                try database.first("SELECT last_history FROM site_state WHERE site_id = ?", [site]) { $0.integer(0) }
+                ?? 0
+            try database.run("UPDATE site_state SET last_history = ? WHERE site_id = ?", [id, site])
         }
-        try AuditInsertion(database).insert(entry, as: id, previous: previous)
+        try AuditInsertion(database).insert(entry, entry.encodedDetails, as: id, previous: previous)
     }
 }
 
@@ -88,14 +91,15 @@ extension SQLiteTransaction {
 struct AuditInsertion {
     private let statement: PreparedStatement
 
-    init(_ database: Database) throws {
+    init(_ database: Database, on desk: BindingDesk? = nil) throws {
         statement = try PreparedStatement(
             database,
             """
             INSERT INTO audit (at, dealer_id, site_id, actor_kind, actor_id, action, target, result, explanation, cause,
                 request_id, trace_id, address, details, id, previous)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """
+            """,
+            on: desk
         )
     }
 
@@ -105,7 +109,7 @@ struct AuditInsertion {
     }
 
     /// Inserts an entry; `previous` is the one before it in its site's history, if it is a part of one.
-    func insert(_ entry: AuditEntry, as id: Int64, previous: Int64?) throws {
+    func insert(_ entry: AuditEntry, _ details: [UInt8]?, as id: Int64, previous: Int64?) throws {
         try statement.run(
             entry.at,
             entry.dealerID,
@@ -120,7 +124,7 @@ struct AuditInsertion {
             entry.requestID,
             entry.traceID,
             entry.address,
-            entry.details.isEmpty ? nil : JSON.object(entry.details).bytes,
+            details,
             id,
             previous
         )

@@ -43,7 +43,8 @@ extension SQLiteReading {
 
     func event(_ id: EventID, within reach: Reach) throws -> LoggedEvent? {
         var condition = Site.condition(reach)
-        condition.add("id = ?", id)
+        let key = id.key
+        condition.add("key_high = ? AND key_low = ? AND id = ?", key.high, key.low, id)
         return try database.first("\(LoggedEvent.select) \(condition.sql)", condition.values, read: LoggedEvent.init)
     }
 
@@ -150,17 +151,19 @@ extension EventFilter {
 struct EventInsertion {
     private let statement: PreparedStatement
 
-    init(_ database: Database) throws {
+    init(_ database: Database, on desk: BindingDesk? = nil) throws {
         statement = try PreparedStatement(
             database,
             """
-            INSERT INTO event (dealer_id, sequence, id, type, site_id, partner_id, audience, created_at, body)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """
+            INSERT INTO event (dealer_id, sequence, id, type, site_id, partner_id, audience, created_at, body,
+                key_high, key_low) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            on: desk
         )
     }
 
     func insert(_ event: LoggedEvent) throws {
+        let key = event.id.key
         try statement.run(
             event.dealerID,
             event.sequence,
@@ -170,7 +173,9 @@ struct EventInsertion {
             event.partnerID,
             event.audience.stored,
             event.createdAt,
-            event.body
+            event.body,
+            key.high,
+            key.low
         )
     }
 }
@@ -195,7 +200,13 @@ extension LoggedEvent {
     }
 
     /// Gives a draft its place in the log.
-    init(_ draft: EventDraft, dealerID: DealerID, partnerID: PartnerID?, place: EventPlace) {
+    init(
+        _ draft: EventDraft,
+        _ encoded: EncodedBody? = nil,
+        dealerID: DealerID,
+        partnerID: PartnerID?,
+        place: EventPlace
+    ) {
         self.init(
             dealerID: dealerID,
             sequence: place.sequence,
@@ -205,7 +216,7 @@ extension LoggedEvent {
             partnerID: draft.siteID == nil ? nil : partnerID,
             audience: draft.audience,
             createdAt: place.createdAt,
-            body: draft.body.encoded(at: place)
+            body: encoded?.bytes(sequence: place.sequence) ?? draft.body.encoded(at: place)
         )
     }
 }

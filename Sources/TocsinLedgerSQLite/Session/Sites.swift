@@ -33,9 +33,9 @@ extension SQLiteReading {
     func pendingDeadlines(after: (due: Instant, site: SiteID)?, limit: Int) throws -> [(site: SiteID, due: Instant)] {
         var condition = Condition()
         condition.add("next_due IS NOT NULL")
-        if let after { condition.add("(next_due, id) > (?, ?)", after.due, after.site) }
+        if let after { condition.add("(next_due, site_id) > (?, ?)", after.due, after.site) }
         return try database.all(
-            "SELECT id, next_due FROM site \(condition.sql) ORDER BY next_due, id LIMIT ?",
+            "SELECT site_id, next_due FROM site_state \(condition.sql) ORDER BY next_due, site_id LIMIT ?",
             condition.values + [limit]
         ) { (site: $0.id(0), due: $0.instant(1)) }
     }
@@ -52,10 +52,13 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO site (dealer_id, partner_id, external_id, name, timezone, address, test_mode, arming_model,
-                compliance_profile, id, created_at, next_due, state, version)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+                compliance_profile, id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            site.values + [site.id, site.createdAt, site.dueOnceChanged, state.snapshot]
+            site.values + [site.id, site.createdAt]
+        )
+        try database.run(
+            "INSERT INTO site_state (site_id, version, next_due, state) VALUES (?, 1, ?, ?)",
+            [site.id, site.dueOnceChanged, state.snapshot]
         )
         for partition in partitions { try insertRow(of: partition) }
         if let partner = site.partnerID { try startCursors(of: partner, in: site.dealerID) }
@@ -111,34 +114,41 @@ extension SQLiteTransaction {
     /// Every change of a site's configuration raises its version, so that no decision stands on an old one, and makes a
     /// platform-triggered site due at once: schedules, delays and reasons not to arm may have changed with it.
     func raiseVersion(of site: SiteID) throws {
-        try database.run("UPDATE site SET \(Self.changed) WHERE id = ?", [site])
+        try database.run("UPDATE site_state SET \(Self.changed) WHERE site_id = ?", [site])
     }
 
     /// The same for every site of a dealer, whose holidays they keep.
     func raiseVersions(ofPlatformSitesOf dealer: DealerID) throws {
         try database.run(
-            "UPDATE site SET \(Self.changed) WHERE dealer_id = ? AND arming_model = ?",
+            """
+            UPDATE site_state SET \(Self.changed)
+                WHERE site_id IN (SELECT id FROM site WHERE dealer_id = ? AND arming_model = ?)
+            """,
             [dealer, ArmingModel.platformTriggered.rawValue]
         )
     }
 
     /// The same for every site of a dealer, whose settings all of them keep.
     func raiseVersions(ofSitesOf dealer: DealerID) throws {
-        try database.run("UPDATE site SET \(Self.changed) WHERE dealer_id = ?", [dealer])
+        try database.run(
+            "UPDATE site_state SET \(Self.changed) WHERE site_id IN (SELECT id FROM site WHERE dealer_id = ?)",
+            [dealer]
+        )
     }
 
     private static let changed = """
         version = version + 1,
-            next_due = CASE arming_model WHEN '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
+            next_due = CASE (SELECT arming_model FROM site WHERE id = site_id)
+                WHEN '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
         """
 
     private func changeState(of site: SiteID, _ change: (inout SiteState) -> Void) throws {
-        let stored = try database.first("SELECT state FROM site WHERE id = ?", [site]) { $0.bytes(0) }
+        let stored = try database.first("SELECT state FROM site_state WHERE site_id = ?", [site]) { $0.bytes(0) }
         guard let stored else { return }
         var state = try SiteState(snapshot: stored)
         change(&state)
         try database.run(
-            "UPDATE site SET state = ?, next_due = ? WHERE id = ?",
+            "UPDATE site_state SET state = ?, next_due = ? WHERE site_id = ?",
             [state.snapshot, state.nextDeadline, site]
         )
         try raiseVersion(of: site)
@@ -161,7 +171,8 @@ struct SiteLoader {
             database,
             """
             SELECT \(Site.columns), version, state, next_due,
-                (SELECT auto_resolve_cancelled FROM dealer WHERE dealer.id = dealer_id) FROM site WHERE id = ?
+                (SELECT auto_resolve_cancelled FROM dealer WHERE dealer.id = dealer_id)
+                FROM site CROSS JOIN site_state ON site_id = site.id WHERE site.id = ?
             """
         )
         partitions = try PreparedStatement(database, "\(Partition.select) WHERE site_id = ?")

@@ -1,0 +1,55 @@
+import Testing
+
+@testable import TocsinCore
+
+struct EncodedBodyTests {
+    private let site = SiteID(stored: "site_29snd")
+    private let partition = PartitionID(stored: "p_abc")
+    private let id = EventID(stored: "evt_1")
+    private let now = Instant(secondsSinceEpoch: 1_800_000_000)
+
+    private var change: EventBody {
+        .armingStateChanged(
+            ArmingStateChanged(
+                siteID: site,
+                partitionID: partition,
+                newState: "armed_away",
+                previousState: "disarmed",
+                timestamp: now,
+                // Looks like the end of an event.
+                triggeredBy: "\"sequence\":0}",
+                source: .keypad
+            )
+        )
+    }
+
+    @Test(arguments: [1, 17, 9_000_000_000_000])
+    func `what is encoded before its commit is what the commit would have encoded`(sequence: Int64) throws {
+        let armed = EventBody.partitionArmed(
+            PartitionArmed(partitionID: partition, siteID: site, mode: "away", by: "user")
+        )
+        let disarmed = EventBody.partitionDisarmed(
+            PartitionDisarmed(partitionID: partition, siteID: site, by: "user", operatorID: "17")
+        )
+        for body in [change, armed, disarmed] {
+            let encoded = try #require(EncodedBody(body, id: id, createdAt: now))
+            let place = EventPlace(id: id, sequence: sequence, createdAt: now)
+            #expect(encoded.bytes(sequence: sequence) == body.encoded(at: place))
+        }
+    }
+
+    @Test func `what names an alarm waits for the commit, which numbers it`() {
+        let body = EventBody.alarmCreated(
+            AlarmCreated(
+                alarm: .incident(IncidentID(1)),
+                siteID: site,
+                deviceID: nil,
+                priority: .high,
+                trigger: "motion",
+                location: nil,
+                snapshotURL: nil
+            )
+        )
+        #expect(EncodedBody(body, id: id, createdAt: now) == nil)
+    }
+}
