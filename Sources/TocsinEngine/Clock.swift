@@ -49,14 +49,35 @@ extension Randomness {
     package func fraction() -> Double { Double(next() >> 11) / Double(1 << 53) }
 }
 
-/// The operating system's generator.
+/// The operating system's generator, asked for many words at once: an event takes two, and each call is a system call.
 package struct SystemRandomness: Randomness {
+    private final class Supply: Sendable {
+        /// What one call of `getentropy` gives.
+        private static let words = 256 / MemoryLayout<UInt64>.size
+        private let unused = Mutex<[UInt64]>([])
+
+        func next() -> UInt64 {
+            unused.withLock { unused in
+                if let word = unused.popLast() { return word }
+                var words = [UInt64](repeating: 0, count: Self.words)
+                let isFilled = words.withUnsafeMutableBytes { bytes in
+                    bytes.baseAddress.map { getentropy($0, bytes.count) } == 0
+                }
+                if !isFilled {
+                    var generator = SystemRandomNumberGenerator()
+                    return generator.next()
+                }
+                unused = words
+                return unused.removeLast()
+            }
+        }
+    }
+
+    private let supply = Supply()
+
     package init() {}
 
-    package func next() -> UInt64 {
-        var generator = SystemRandomNumberGenerator()
-        return generator.next()
-    }
+    package func next() -> UInt64 { supply.next() }
 }
 
 /// A repeatable sequence (SplitMix64) for tests, simulations and benchmarks; print its seed.

@@ -196,3 +196,27 @@ package struct Plan {
         )
     }
 }
+
+/// A plan whose decision is on its way into the ledger; an object, so that it is not copied on the way.
+final class DecidedWork {
+    let work: SiteWork
+    let plan: Plan
+    /// When the site must be looked at next, if that has changed.
+    let newDue: Instant?
+
+    init(_ work: SiteWork, _ plan: Plan) {
+        self.work = work
+        self.plan = plan
+        let due = plan.decision.newState?.nextDeadline
+        // The mark of a change stands in the ledger where the next deadline would: after a start that is not known.
+        let isKnown = due == plan.record.state.nextDeadline && !plan.record.isReconfigured
+        newDue = isKnown ? nil : due
+    }
+
+    /// The site as it is now, if the decision has changed it.
+    func record(version: Int64) -> SiteRecord? {
+        plan.decision.newState.map {
+            SiteRecord(configuration: plan.record.configuration, state: $0, version: version)
+        }
+    }
+}

@@ -173,25 +173,14 @@ package final class SiteEngine: Service {
     // MARK: Batches
 
     private func process(_ commands: [SiteCommand], _ cache: inout SiteCache) async {
-        var grouped: [SiteID: [SiteCommand]] = [:]
-        var order: [SiteID] = []
-        for command in commands {
-            if grouped[command.siteID] == nil { order.append(command.siteID) }
-            grouped[command.siteID, default: []].append(command)
-        }
-        // In the order in which their last bytes arrived, whatever order the threads brought them in (design, time).
-        for site in order { grouped[site]?.sort { $0.receivedAt < $1.receivedAt } }
-        while !order.isEmpty {
-            var works: [SiteWork] = []
-            works.reserveCapacity(order.count)
-            for site in order {
-                let waiting = grouped[site] ?? []
-                let count = waiting.firstIndex(where: \.tellsVersion).map { $0 + 1 } ?? waiting.count
-                works.append(SiteWork(siteID: site, commands: Array(waiting.prefix(count))))
-                grouped[site] = Array(waiting.dropFirst(count))
+        var works = SiteWork.gathered(commands)
+        while !works.isEmpty {
+            var rest: [SiteWork] = []
+            for index in works.indices {
+                if let later = works[index].cutBehindVersion() { rest.append(later) }
             }
             await process(works, &cache)
-            order.removeAll { grouped[$0]?.isEmpty ?? true }
+            works = rest
         }
     }
 
@@ -220,7 +209,7 @@ package final class SiteEngine: Service {
 
     /// Decisions on their way into the ledger.
     private struct Commit {
-        var plans: [(work: SiteWork, plan: Plan)]
+        var decided: [DecidedWork]
         var outcomes: Task<Result<[CommitOutcome], LedgerError>, Never>
     }
 
@@ -228,18 +217,20 @@ package final class SiteEngine: Service {
     /// there is nothing to commit.
     private func begin(_ works: [SiteWork], after earlier: Commit?, _ cache: inout SiteCache) async -> Commit? {
         do {
-            let plans = try await decide(works, &cache)
-            if plans.isEmpty { return nil }
-            let decisions = plans.map(\.plan.decision)
-            let outcomes = Task { [ledger] () -> Result<[CommitOutcome], LedgerError> in
-                _ = await earlier?.outcomes.value
+            let (decided, decisions) = try await decide(works, &cache)
+            if decided.isEmpty { return nil }
+            let outcomes = Task { [ledger, before = earlier?.outcomes] () -> Result<[CommitOutcome], LedgerError> in
+                // While the commit before is under way, so that the ledger's writer need not.
+                var decisions = decisions
+                for index in decisions.indices { decisions[index].encode() }
+                _ = await before?.value
                 do throws(LedgerError) {
                     return .success(try await ledger.commit(decisions))
                 } catch {
                     return .failure(error)
                 }
             }
-            return Commit(plans: plans, outcomes: outcomes)
+            return Commit(decided: decided, outcomes: outcomes)
         } catch {
             fail(works, with: error)
             return nil
@@ -250,10 +241,10 @@ package final class SiteEngine: Service {
     private func finish(_ commit: Commit, _ cache: inout SiteCache) async -> [SiteWork] {
         switch await commit.outcomes.value {
         case .success(let outcomes):
-            batchSize.record(commit.plans.count)
-            return conclude(commit.plans, outcomes, &cache)
+            batchSize.record(commit.decided.count)
+            return conclude(commit.decided, outcomes, &cache)
         case .failure(let error):
-            fail(commit.plans.map(\.work), with: error)
+            fail(commit.decided.map(\.work), with: error)
             return []
         }
     }
@@ -262,45 +253,54 @@ package final class SiteEngine: Service {
     private func decide(
         _ works: [SiteWork],
         _ cache: inout SiteCache
-    ) async throws(LedgerError) -> [(work: SiteWork, plan: Plan)] {
+    ) async throws(LedgerError) -> (decided: [DecidedWork], decisions: [Decision]) {
         let records = try await load(works, &cache)
         let alarms = try await alarms(for: works, of: records)
         let now = clock.now
-        var plans: [(work: SiteWork, plan: Plan)] = []
-        plans.reserveCapacity(works.count)
-        for work in works {
-            guard let record = records[work.siteID] else {
+        var decided: [DecidedWork] = []
+        decided.reserveCapacity(works.count)
+        var decisions: [Decision] = []
+        decisions.reserveCapacity(works.count)
+        for (work, record) in zip(works, records) {
+            guard let record else {
                 for command in work.commands { dismiss(command) }
                 continue
             }
             do {
                 let plan = try work.decide(on: record, alarms: alarms[work.siteID] ?? [], at: now, tools: tools)
-                if plan.isEmpty { settle(plan.settlements) } else { plans.append((work, plan)) }
+                if plan.isEmpty {
+                    settle(plan.settlements)
+                } else {
+                    decided.append(DecidedWork(work, plan))
+                    decisions.append(plan.decision)
+                }
             } catch {
                 fail([work], with: LedgerError(.unavailable, error.reason))
             }
         }
-        return plans
+        return (decided, decisions)
     }
 
+    /// The record of each work's site, in their order; none for a site that does not exist.
     private func load(
         _ works: [SiteWork],
         _ cache: inout SiteCache
-    ) async throws(LedgerError) -> [SiteID: SiteRecord] {
-        var records: [SiteID: SiteRecord] = [:]
-        var missing: [SiteID] = []
+    ) async throws(LedgerError) -> [SiteRecord?] {
+        var records: [SiteRecord?] = []
+        records.reserveCapacity(works.count)
+        var missing: [(place: Int, site: SiteID)] = []
         for work in works {
             if work.mustLoad { cache.forget(work.siteID) }
-            if let record = cache.find(work.siteID) {
-                records[work.siteID] = record
-            } else {
-                missing.append(work.siteID)
-            }
+            let record = cache.find(work.siteID)
+            if record == nil { missing.append((records.count, work.siteID)) }
+            records.append(record)
         }
         if missing.isEmpty { return records }
-        for (id, record) in try await ledger.load(missing) {
-            cache.store(record, for: id)
-            records[id] = record
+        let loaded = try await ledger.load(missing.map(\.site))
+        for (place, site) in missing {
+            guard let record = loaded[site] else { continue }
+            cache.store(record, for: site)
+            records[place] = record
         }
         return records
     }
@@ -308,11 +308,11 @@ package final class SiteEngine: Service {
     /// The alarms that the works may touch, as they are now; where there are none nothing is asked.
     private func alarms(
         for works: [SiteWork],
-        of records: [SiteID: SiteRecord]
+        of records: [SiteRecord?]
     ) async throws(LedgerError) -> [SiteID: [Alarm]] {
         var needs: [SiteID: AlarmNeeds] = [:]
-        for work in works {
-            guard let record = records[work.siteID] else { continue }
+        for (work, record) in zip(works, records) {
+            guard let record else { continue }
             let wanted = work.alarms(of: record)
             if !wanted.isEmpty { needs[work.siteID] = wanted }
         }
@@ -331,52 +331,46 @@ package final class SiteEngine: Service {
     }
 
     private func conclude(
-        _ plans: [(work: SiteWork, plan: Plan)],
+        _ decided: [DecidedWork],
         _ outcomes: [CommitOutcome],
         _ cache: inout SiteCache
     ) -> [SiteWork] {
         var again: [SiteWork] = []
         var published: [LoggedEvent] = []
-        var settled: [SiteWork.Settlement] = []
-        var inquiries: [PartnerInquiry] = []
         var switchesRelays = false
-        for ((work, plan), outcome) in zip(plans, outcomes) {
-            var work = work
-            switch outcome {
+        published.reserveCapacity(decided.count * 2)
+        for index in decided.indices {
+            let site = decided[index].work.siteID
+            switch outcomes[index] {
             case .committed(let events, let version):
-                tools.recentSnapshots.committed(plan.decision)
-                if let state = plan.decision.newState {
-                    let configuration = plan.record.configuration
-                    cache.store(
-                        SiteRecord(configuration: configuration, state: state, version: version),
-                        for: work.siteID
-                    )
-                    // The mark of a change stands in the ledger where the next deadline would: after a start that is not known.
-                    let isNew = state.nextDeadline != plan.record.state.nextDeadline || plan.record.isReconfigured
-                    if let due = state.nextDeadline, isNew {
-                        deadlines.schedule(work.siteID, at: due)
-                    }
+                tools.recentSnapshots.committed(decided[index].plan.decision)
+                if let record = decided[index].record(version: version) {
+                    cache.store(record, for: site)
+                    if let due = decided[index].newDue { deadlines.schedule(site, at: due) }
                 }
-                if let devices { plan.tell(devices) }
+                if let devices { decided[index].plan.tell(devices) }
                 published += events
-                settled += plan.settlements
-                inquiries += plan.inquiries
-                if !plan.decision.relayCommands.isEmpty { switchesRelays = true }
+                if !decided[index].plan.decision.relayCommands.isEmpty { switchesRelays = true }
             case .conflict:
-                cache.forget(work.siteID)
-                again.append(work)
+                cache.forget(site)
+                again.append(decided[index].work)
             case .knownReports(let ids):
+                var work = decided[index].work
                 work.learn(knownReports: ids)
                 again.append(work)
             case .knownKey(let record):
+                var work = decided[index].work
                 work.learn(knownKey: record)
                 again.append(work)
             }
         }
         if switchesRelays { relays?.relayCommandsStored() }
         if !published.isEmpty { for sink in sinks { sink.published(published) } }
-        settle(settled)
-        for inquiry in inquiries { desk.send(inquiry) }
+        for index in decided.indices {
+            guard case .committed = outcomes[index] else { continue }
+            if !decided[index].plan.settlements.isEmpty { settle(decided[index].plan.settlements) }
+            for inquiry in decided[index].plan.inquiries { desk.send(inquiry) }
+        }
         return again
     }
 

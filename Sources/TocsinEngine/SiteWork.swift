@@ -89,6 +89,36 @@ struct SiteWork {
         self.commands = commands
     }
 
+    /// The commands of each site, in the order in which their last bytes arrived, whatever order the threads brought them
+    /// in (design, time).
+    static func gathered(_ commands: [SiteCommand]) -> [SiteWork] {
+        var works: [SiteWork] = []
+        works.reserveCapacity(commands.count)
+        var places: [SiteID: Int] = [:]
+        places.reserveCapacity(commands.count)
+        for command in commands {
+            if let place = places[command.siteID] {
+                works[place].commands.append(command)
+            } else {
+                places[command.siteID] = works.count
+                works.append(SiteWork(siteID: command.siteID, commands: [command]))
+            }
+        }
+        for place in works.indices where works[place].commands.count > 1 {
+            works[place].commands.sort { $0.receivedAt < $1.receivedAt }
+        }
+        return works
+    }
+
+    /// Cuts off what must wait until a version has been told; none if nothing must.
+    mutating func cutBehindVersion() -> SiteWork? {
+        guard commands.count > 1, let last = commands.firstIndex(where: \.tellsVersion), last + 1 < commands.count
+        else { return nil }
+        let rest = SiteWork(siteID: siteID, commands: Array(commands[(last + 1)...]))
+        commands.removeSubrange((last + 1)...)
+        return rest
+    }
+
     /// Whether what is remembered of the site may be older than its configuration.
     var mustLoad: Bool {
         commands.contains { command in
@@ -320,10 +350,17 @@ struct SiteWork {
 }
 
 /// What deciding needs from outside the core.
-struct DecisionTools: Sendable {
-    var randomness: any Randomness
-    var vault: Vault
-    var timeZones: TimeZones
+final class DecisionTools: Sendable {
+    let randomness: any Randomness
+    let vault: Vault
+    let timeZones: TimeZones
     let desk: PartnerDesk
     let recentSnapshots = RecentSnapshots()
+
+    init(randomness: any Randomness, vault: Vault, timeZones: TimeZones, desk: PartnerDesk) {
+        self.randomness = randomness
+        self.vault = vault
+        self.timeZones = timeZones
+        self.desk = desk
+    }
 }

@@ -15,15 +15,18 @@ final class Checkpoints: Sendable {
     private static let pagesMaximum: Int32 = 32_000
 
     private struct State {
+        /// Opened when there is first something to copy: most programs that open a ledger never fill its log.
+        var queue: DatabaseQueue?
         /// How many of the log's pages were copied when last somebody looked.
         var copied: Int32 = 0
         var isRunning = false
     }
 
-    private let queue: DatabaseQueue
+    private let open: @Sendable () throws -> DatabaseQueue
     private let state = Mutex(State())
 
-    init(_ queue: DatabaseQueue) { self.queue = queue }
+    /// Takes what opens a connection beside the writer's.
+    init(_ open: @escaping @Sendable () throws -> DatabaseQueue) { self.open = open }
 
     /// Takes the place of the writing connection's own checkpoints; must outlive its last commit.
     func attach(to database: Database) {
@@ -40,24 +43,24 @@ final class Checkpoints: Sendable {
     }
 
     /// Waits for a copy that is under way; the writer does what is left when it closes.
-    func close() { try? queue.close() }
+    func close() { try? state.withLock { $0.queue }?.close() }
 
     /// Called after each commit with the pages that are in the log; true if the writer must make room itself.
     private func committed(_ pages: Int32) -> Bool {
-        let begins = state.withLock { state in
+        let queue = state.withLock { state -> DatabaseQueue? in
             // The log has begun anew.
             if pages < state.copied { state.copied = 0 }
-            if state.isRunning || pages - state.copied < Self.pagesPerCheckpoint { return false }
-            state.isRunning = true
-            return true
+            if state.isRunning || pages - state.copied < Self.pagesPerCheckpoint { return nil }
+            // One that cannot be opened now is tried again at the next commit.
+            if state.queue == nil { state.queue = try? open() }
+            state.isRunning = state.queue != nil
+            return state.queue
         }
-        if begins {
-            queue.asyncWriteWithoutTransaction { database in
-                let copied = Self.copy(database.sqliteConnection)
-                self.state.withLock { state in
-                    state.isRunning = false
-                    state.copied = max(copied, 0)
-                }
+        queue?.asyncWriteWithoutTransaction { database in
+            let copied = Self.copy(database.sqliteConnection)
+            self.state.withLock { state in
+                state.isRunning = false
+                state.copied = max(copied, 0)
             }
         }
         return pages >= Self.pagesMaximum

@@ -63,11 +63,10 @@ extension SQLiteLedger {
                 try DatabasePool(path: path, configuration: configuration(readers: readerCount))
             }
             try attempt(location) { try prepare(pool, migrate: migrate) }
-            let checkpoints: Checkpoints = try attempt(location) {
-                let checkpoints = Checkpoints(try DatabaseQueue(path: path, configuration: configuration(readers: 1)))
-                pool.writeWithoutTransaction { checkpoints.attach(to: $0) }
-                return checkpoints
+            let checkpoints = Checkpoints {
+                try DatabaseQueue(path: path, configuration: configuration(readers: 1))
             }
+            pool.writeWithoutTransaction { checkpoints.attach(to: $0) }
             return SQLiteLedger(pool, at: location, ownership: ownership, checkpoints: checkpoints)
         }
     }
