@@ -17,7 +17,7 @@ package enum TimerBench {
         context.progress("making \(Figures.grouped(count)) platform-triggered sites")
         let fleet = try await TimerFleet.make(
             sites: count,
-            exitSeconds: context.settings.isQuick ? quickExitSeconds : exitSeconds,
+            exitSeconds: context.settings.seconds(exitSeconds, quick: quickExitSeconds),
             at: LedgerFile.path(data: path),
             clock: context.clock
         )
@@ -92,10 +92,13 @@ struct TimerPhase: Sendable {
     var seconds: Double
     var decisions: Int
     var commits: Int
+    /// The process's CPU time of one decision, in microseconds.
+    var cost: Double
 
     var note: String {
         let rate = Figures.grouped(Int(Double(decisions) / max(seconds, 0.001)))
         let commitRate = Figures.grouped(Int(Double(commits) / max(seconds, 0.001)))
-        return "\(rate)/s in \(Figures.decimal(seconds, places: 2)) s, \(commitRate) commits/s"
+        return "\(rate)/s in \(Figures.decimal(seconds, places: 2)) s, \(commitRate) commits/s, "
+            + "\(Figures.decimal(cost, places: 1)) µs of CPU each"
     }
 }

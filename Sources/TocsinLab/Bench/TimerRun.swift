@@ -14,8 +14,8 @@ struct TimerRun: Sendable {
     struct Outcome: Sendable {
         /// Nanoseconds from each deadline to the commit of its end.
         var latenesses: [UInt64] = []
-        var arming = TimerPhase(seconds: 0, decisions: 0, commits: 0)
-        var ending = TimerPhase(seconds: 0, decisions: 0, commits: 0)
+        var arming = TimerPhase(seconds: 0, decisions: 0, commits: 0, cost: 0)
+        var ending = TimerPhase(seconds: 0, decisions: 0, commits: 0, cost: 0)
         var problems: [String] = []
     }
 
@@ -44,14 +44,15 @@ struct TimerRun: Sendable {
             guard context.clock.now < first else {
                 throw LabError("arming took longer than the exit delay: use fewer --sites")
             }
-            let before = engine.ledger.statistics
+            let (before, usage) = (engine.ledger.statistics, try ProcessUsage.ofThis)
             try await wait(for: ends)
             let after = engine.ledger.statistics
             let last = ends.arrivals.last?.at ?? first
             outcome.ending = TimerPhase(
                 seconds: Double((last - first).milliseconds) / 1000,
                 decisions: after.decisions - before.decisions,
-                commits: after.commits - before.commits
+                commits: after.commits - before.commits,
+                cost: try ProcessUsage.ofThis.cost(since: usage, per: after.decisions - before.decisions)
             )
             try await check(ends.arrivals, base: base, &outcome)
             _ = try await command(.disarm, context.clock.now, engine)
@@ -71,7 +72,7 @@ struct TimerRun: Sendable {
         _ engine: TimerEngine
     ) async throws -> TimerPhase {
         let start = Stopwatch.now
-        let before = engine.ledger.statistics
+        let (before, usage) = (engine.ledger.statistics, try ProcessUsage.ofThis)
         for first in stride(from: 0, to: fleet.sites.count, by: Self.commandsAtOnce) {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for index in first..<min(first + Self.commandsAtOnce, fleet.sites.count) {
@@ -84,7 +85,8 @@ struct TimerRun: Sendable {
         return TimerPhase(
             seconds: Double(Stopwatch.now - start) / 1e9,
             decisions: after.decisions - before.decisions,
-            commits: after.commits - before.commits
+            commits: after.commits - before.commits,
+            cost: try ProcessUsage.ofThis.cost(since: usage, per: after.decisions - before.decisions)
         )
     }
 

@@ -21,6 +21,9 @@ package struct ProcessUsage: Sendable {
         residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
+    /// The usage of this process itself.
+    package static var ofThis: ProcessUsage { get throws { try ProcessUsage(processID: getpid()) } }
+
     /// CPU time of one of `count` things that were done since an earlier reading, in microseconds.
     package func cost(since earlier: ProcessUsage, per count: Int) -> Double {
         (cpuSeconds - earlier.cpuSeconds) * 1e6 / Double(max(1, count))
