@@ -11,7 +11,12 @@ enum RelayOperations {
         list, create, get, patch, delete, RelayActions.activate, RelayActions.deactivate, RelayActions.rotateSecret,
     ]
 
-    static let parts = SiteParts(kind: .relay, idName: "relay_id", notFound: .relayNotFound)
+    static let parts = SiteParts(
+        kind: .relay,
+        idName: "relay_id",
+        notFound: .relayNotFound,
+        maximum: Relay.maximumPerSite
+    )
 
     // MARK: Forms
 
@@ -100,7 +105,7 @@ enum RelayOperations {
             let (id, reach, page) = (try call.siteID, try call.reach, try call.page)
             return try await call.read { reader in
                 let record = try SiteOperations.found(reader.siteRecord(id, within: reach))
-                let found = try FixtureOperations.page(page, of: reader.fixtures(of: id, kind: .relay, within: reach))
+                let found = try reader.fixtures(of: id, kind: .relay, within: reach, page: page)
                 return .page(try found.items.map { .object(try object($0, record, call, reader)) }, next: found.next)
             }
         }
@@ -119,14 +124,11 @@ enum RelayOperations {
         errors: [.siteNotFound, .deviceNotFound, .alreadyExists, .tooMany],
         handle: { call in
             let id: RelayID = call.newID()
-            let site = try call.siteID, reach = try call.reach
+            let site = try call.siteID
             let name = try call.body.string("name")
             let drawn = call.newSigningSecret()
             return try await call.commit { transaction in
-                let record = try SiteOperations.found(transaction.siteRecord(site, within: reach))
-                if try transaction.fixtureCount(of: site, kind: .relay) >= Relay.maximumPerSite {
-                    throw APIError(.tooMany, "A site has at most \(Relay.maximumPerSite) relays.")
-                }
+                let record = try parts.siteWithRoom(call, transaction)
                 var relay = Fixture(id: id.text, siteID: site, kind: .relay, number: nil, name: name, settings: [:])
                 let shown = try apply(call, to: &relay, record, transaction, drawn: drawn)
                 try transaction.insert(relay)
@@ -273,7 +275,7 @@ enum RelayOperations {
             object["active_since"] = .string(state.since.rfc3339Seconds)
             object["active_until"] = .string(state.until.rfc3339Seconds)
             // Whoever hears of no alarms must not learn here of a silent one (decisions §7).
-            if call.caller.hearsOfAlarms {
+            if call.caller.seesAlarms {
                 object["trigger"] = try text(of: state.trigger, at: fixture.siteID, reader).map(JSON.string)
             }
         }
@@ -293,17 +295,6 @@ enum RelayOperations {
         case .alarm(.incident(let id)): try reader.alarmNumber(of: id, at: site).map { "\(name):\($0)" }
         case .schedule(let id): "schedule:\(id)"
         case .manual(let caller): "manual:\(caller)"
-        }
-    }
-}
-
-extension Caller {
-    /// Whether what tells of alarms is for it.
-    fileprivate var hearsOfAlarms: Bool {
-        switch self {
-        case .app(let app): app.scopes.contains(.eventsRead)
-        case .platformAdmin, .dealerAdmin, .partner: true
-        case .anonymous: false
         }
     }
 }

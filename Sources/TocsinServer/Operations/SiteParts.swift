@@ -2,7 +2,7 @@ import TocsinCore
 import TocsinJSON
 import TocsinLedger
 
-/// What operations on a site's users, schedules and contacts have in common.
+/// What operations on a site's zones, users, schedules, contacts and relays have in common.
 struct SiteParts: Sendable {
     /// More of one kind than any site of the field has; as the fleet file allows.
     static let maximumPerSite = 10_000
@@ -11,6 +11,8 @@ struct SiteParts: Sendable {
     /// The name of the id in paths and bodies.
     let idName: String
     let notFound: ErrorCode
+    /// How many a site may have.
+    var maximum = SiteParts.maximumPerSite
 
     /// The thing that the path names, with its site.
     func found(_ call: Call, _ reader: any LedgerReader) throws -> (fixture: Fixture, record: SiteRecord) {
@@ -33,8 +35,8 @@ struct SiteParts: Sendable {
     /// The site of a new thing, if there is room for one.
     func siteWithRoom(_ call: Call, _ transaction: any LedgerTransaction) throws -> SiteRecord {
         let record = try SiteOperations.found(transaction.siteRecord(try call.siteID, within: try call.reach))
-        if try transaction.fixtureCount(of: record.configuration.site.id, kind: kind) >= Self.maximumPerSite {
-            throw APIError(.tooMany, "A site has at most \(Self.maximumPerSite) \(kind.rawValue)s.")
+        if try transaction.fixtureCount(of: record.configuration.site.id, kind: kind) >= maximum {
+            throw APIError(.tooMany, "A site has at most \(maximum) \(kind.rawValue)s.")
         }
         return record
     }

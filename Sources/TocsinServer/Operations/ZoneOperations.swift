@@ -8,10 +8,9 @@ import TocsinLedger
 enum ZoneOperations {
     static let all = [list, create, get, patch, delete]
 
+    private static let parts = SiteParts(kind: .zone, idName: "zone_id", notFound: .zoneNotFound)
     /// As the fleet file allows them: three digits on a panel, four on a large one.
     private static let numbers = Schema.integer(1...9999)
-    /// As the fleet file allows it; more than any site of the field has.
-    static let maximumPerSite = 10_000
     /// False alarms of one zone in an arming period until it is left out (design, arming: swinger shutdown).
     private static let swingerLimit = Schema.integer(1...6)
     private static let seconds = Schema.integer(
@@ -105,14 +104,11 @@ enum ZoneOperations {
         replies: [.created("The new zone.", schema)],
         errors: [.siteNotFound, .deviceNotFound, .alreadyExists, .tooMany],
         handle: { call in
-            let site = try call.siteID, reach = try call.reach
+            let site = try call.siteID
             let zoneID: ZoneID = call.newID()
             let (number, name) = (try call.body.integer("number"), try call.body.string("name"))
             return try await call.commit { transaction in
-                let record = try SiteOperations.found(transaction.siteRecord(site, within: reach))
-                if try transaction.fixtureCount(of: site, kind: .zone) >= maximumPerSite {
-                    throw APIError(.tooMany, "A site has at most \(maximumPerSite) zones.")
-                }
+                let record = try parts.siteWithRoom(call, transaction)
                 var zone = Fixture(
                     id: zoneID.text,
                     siteID: site,
@@ -124,7 +120,7 @@ enum ZoneOperations {
                 try apply(call.body, to: &zone, record, transaction)
                 try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
                 try transaction.insert(zone)
-                return change(.created(json(zone)), "zone.create", zone, record, "The zone \(name) was added.")
+                return parts.change(.created(json(zone)), "create", zone, record, "was added")
             }
         }
     )
@@ -139,7 +135,7 @@ enum ZoneOperations {
         replies: [.ok("The zone.", schema)],
         errors: [.siteNotFound, .zoneNotFound],
         handle: { call in
-            .ok(json(try await call.read { try found(call, $0).zone }))
+            .ok(json(try await call.read { try parts.found(call, $0).fixture }))
         }
     )
 
@@ -156,7 +152,7 @@ enum ZoneOperations {
         errors: [.siteNotFound, .zoneNotFound, .deviceNotFound, .alreadyExists, .siteArmed, .versionConflict],
         handle: { call in
             try await call.commit { transaction in
-                var (zone, record) = try found(call, transaction)
+                var (zone, record) = try parts.found(call, transaction)
                 try call.checkVersion(record.shownVersion)
                 zone.number = call.body.optionalInteger("number") ?? zone.number
                 zone.name = call.body.optionalString("name") ?? zone.name
@@ -164,7 +160,7 @@ enum ZoneOperations {
                 try ConfigurationChecks.check(zone, under: record.configuration.site.complianceProfile)
                 try ConfigurationChecks.checkGuard(of: zone, in: record)
                 try transaction.update(zone)
-                return change(.ok(json(zone)), "zone.change", zone, record, "The zone \(zone.name) was changed.")
+                return parts.change(.ok(json(zone)), "change", zone, record, "was changed")
             }
         }
     )
@@ -181,28 +177,18 @@ enum ZoneOperations {
         errors: [.siteNotFound, .zoneNotFound, .siteArmed, .siteInAlarm, .versionConflict],
         handle: { call in
             try await call.commit { transaction in
-                let (zone, record) = try found(call, transaction)
+                let (zone, record) = try parts.found(call, transaction)
                 try call.checkVersion(record.shownVersion)
                 if !call.isForced {
                     try APIError.refuse(DeletionGuard.obstacles(to: guarded(by: zone, record), in: record))
                 }
                 try transaction.deleteFixture(zone.id, of: zone.siteID)
-                return change(.noContent, "zone.delete", zone, record, "The zone \(zone.name) was deleted.")
+                return parts.change(.noContent, "delete", zone, record, "was deleted")
             }
         }
     )
 
     // MARK: Parts
-
-    private static func found(_ call: Call, _ reader: any LedgerReader) throws -> (zone: Fixture, record: SiteRecord) {
-        let site = try call.siteID, reach = try call.reach
-        let record = try SiteOperations.found(reader.siteRecord(site, within: reach))
-        let id: ZoneID = try call.id("zone_id", orThrow: .zoneNotFound)
-        guard let zone = try reader.fixture(id.text, kind: .zone, within: reach), zone.siteID == site else {
-            throw APIError.missing(.zoneNotFound)
-        }
-        return (zone, record)
-    }
 
     /// Takes over the settings that the body names; null takes one away.
     private static func apply(
@@ -238,22 +224,5 @@ enum ZoneOperations {
             return record.configuration.partitions
         }
         return record.configuration.partitions.filter { numbers.contains(Int64($0.number)) }
-    }
-
-    private static func change(
-        _ reply: Reply,
-        _ action: String,
-        _ zone: Fixture,
-        _ record: SiteRecord,
-        _ explanation: String
-    ) -> Change {
-        Change(
-            reply,
-            action: action,
-            dealerID: record.configuration.site.dealerID,
-            siteID: zone.siteID,
-            target: zone.id,
-            explanation: explanation
-        )
     }
 }
