@@ -13,7 +13,7 @@ import TocsinLedger
 package struct ServerApplication: Service {
     /// How long a connection may say nothing before it is closed: slow clients hold nothing up for longer.
     static let idleTimeout: TimeAmount = .seconds(60)
-    /// Heads beyond this are refused by the decoder, without our error body: so it lies above the longest query that an
+    /// Heads beyond this are refused by the decoder, which cannot say why: so it lies above the longest query that an
     /// operation documents (3,300 characters, of which each may take 12 bytes), with its headers.
     static let headerSizeMax = 64 * 1024
     /// A closing time opens many connections in one second.
@@ -68,7 +68,13 @@ package struct ServerApplication: Service {
         return Application(
             responder: Pipeline(services: services, routes: Routes(Operations.all)),
             server: .http1(
-                configuration: .init(idleTimeout: Self.idleTimeout, httpDecoderConfiguration: decoder)
+                configuration: .init(
+                    additionalChannelHandlers: [
+                        WireHandler.Installer { [services] in services.newRequestID(at: services.clock.now) }
+                    ],
+                    idleTimeout: Self.idleTimeout,
+                    httpDecoderConfiguration: decoder
+                )
             ),
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.host, port: settings.port),

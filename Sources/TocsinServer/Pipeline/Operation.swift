@@ -162,9 +162,10 @@ extension Operation {
         if takesIdempotencyKey { codes += [.invalidIdempotencyKey, .idempotencyConflict, .idempotencyInProgress] }
         switch body {
         case .none: break
-        case .json, .optionalJSON: codes += [.malformedJSON, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
+        case .json, .optionalJSON:
+            codes += [.malformedJSON, .malformedRequest, .validationFailed, .bodyTooLarge, .unsupportedMediaType]
         case .form: codes += [.malformedRequest, .bodyTooLarge, .unsupportedMediaType]
-        case .media: codes += [.bodyTooLarge, .unsupportedMediaType]
+        case .media: codes += [.malformedRequest, .bodyTooLarge, .unsupportedMediaType]
         }
         return ErrorCode.allCases.filter(codes.contains)
     }

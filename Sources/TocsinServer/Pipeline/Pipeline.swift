@@ -57,9 +57,10 @@ struct Pipeline: HTTPResponder {
         var reply: Reply
         do {
             reply = try await answer(request, context, &progress)
-        } catch let error as HTTPParserError {
-            // Hummingbird answers these itself and closes the connection.
-            throw error
+        } catch is HTTPParserError {
+            // Its body broke off; nothing more can be read from the connection, which is closed then.
+            reply = await refuse(APIError.undecodable, progress, context.logger)
+            reply.headers[.connection] = "close"
         } catch {
             reply = await refuse(error, progress, context.logger)
         }
@@ -101,7 +102,8 @@ struct Pipeline: HTTPResponder {
             try operation.callers.admit(progress.caller)
         }
         try await limit(operation, &progress)
-        let bytes = try await body(of: request, operation, progress.head)
+        let goOn = goOn(progress.head, context.channel)
+        let bytes = try await body(of: request, operation, progress.head, goOn)
         var call = Call(
             services: services,
             caller: progress.caller,
@@ -120,7 +122,7 @@ struct Pipeline: HTTPResponder {
         if let claim { try services.running.begin(claim) }
         defer { if let claim { services.running.end(claim) } }
         call.idempotency = claim
-        call.upload = MediaUpload(request, of: operation, progress.head)
+        call.upload = MediaUpload(request, of: operation, progress.head, goOn: goOn)
         // The payload of an upload is known only when its handler has read it.
         if call.upload == nil, let claim, let stored = try await services.stored(claim) {
             return try await AlarmPlaceholder.filled(claim.replay(stored), from: services.ledger)
@@ -185,11 +187,18 @@ struct Pipeline: HTTPResponder {
         )
     }
 
+    /// Tells a client that waits with its body to send it; so one that is refused before does not.
+    private func goOn(_ head: RequestHead, _ channel: any Channel) -> @Sendable () -> Void {
+        guard head.waitsToGoOn else { return {} }
+        return { channel.triggerUserOutboundEvent(WireHandler.GoOn(), promise: nil) }
+    }
+
     /// Reads the body if the operation has one; a body that it does not have is left unread.
     private func body(
         of request: HummingbirdCore.Request,
         _ operation: Operation,
-        _ head: RequestHead
+        _ head: RequestHead,
+        _ goOn: () -> Void
     ) async throws -> [UInt8] {
         let type: String
         switch operation.body {
@@ -205,6 +214,7 @@ struct Pipeline: HTTPResponder {
         guard head.hasContentType(type) else {
             throw APIError(.unsupportedMediaType, "The body must be \(type). Set Content-Type to that.")
         }
+        goOn()
         do {
             var buffer = try await request.body.collect(upTo: operation.bodyLimit)
             return buffer.readBytes(length: buffer.readableBytes) ?? []

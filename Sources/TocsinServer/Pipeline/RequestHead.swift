@@ -15,6 +15,7 @@ struct RequestHead: Sendable {
     var accept: String?
     var forwardedFor: String?
     var lastEventID: String?
+    private var expect: String?
 
     init(_ fields: HTTPFields) {
         for field in fields {
@@ -33,10 +34,14 @@ struct RequestHead: Sendable {
             // Several fields of that name are one list (RFC 9110 §5.3).
             case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(field.value)" } ?? field.value
             case "last-event-id": lastEventID = field.value
+            case "expect": expect = field.value
             default: break
             }
         }
     }
+
+    /// The client sends its body when it is told to (RFC 9110 §10.1.1).
+    var waitsToGoOn: Bool { expect?.lowercased() == "100-continue" }
 
     /// Unknown members of the body are refused (decisions §1).
     var isStrict: Bool {

@@ -1,0 +1,100 @@
+import NIOCore
+import NIOHTTP1
+
+/// Stands between a connection's bytes and its requests: tells a client to go on with its body, and answers what is no
+/// request.
+///
+/// What the decoder refuses (two framings at once, an unknown method, a head that is too long) never gets to ``Pipeline``, and
+/// would be answered without a word.
+final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// Asks to send `100 Continue`: the client waits for it with its body (RFC 9110 §10.1.1).
+    struct GoOn: Sendable {}
+
+    /// Puts a ``WireHandler`` behind the decoder, which is there already when further handlers are added.
+    final class Installer: ChannelInboundHandler, RemovableChannelHandler {
+        typealias InboundIn = Never
+
+        private let newRequestID: @Sendable () -> String
+
+        init(newRequestID: @escaping @Sendable () -> String) { self.newRequestID = newRequestID }
+
+        func handlerAdded(context: ChannelHandlerContext) {
+            let pipeline = context.pipeline.syncOperations
+            do {
+                let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+                try pipeline.addHandler(WireHandler(newRequestID: newRequestID), position: .after(decoder))
+            } catch {
+                context.fireErrorCaught(error)
+            }
+        }
+    }
+
+    private let newRequestID: @Sendable () -> String
+    /// Requests that have begun, and whose answer has not ended.
+    private var unanswered = 0
+    /// Nothing more can be read.
+    private var isBroken = false
+    /// The last answer is out: whatever comes after it would be taken for a part of it.
+    private var isOver = false
+
+    init(newRequestID: @escaping @Sendable () -> String) { self.newRequestID = newRequestID }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .head = unwrapInboundIn(data) { unanswered += 1 }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if isOver {
+            promise?.succeed(())
+            return
+        }
+        if case .end = unwrapOutboundIn(data) {
+            unanswered -= 1
+            isOver = isBroken && unanswered <= 0
+        }
+        context.write(data, promise: promise)
+    }
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard event is GoOn else { return context.triggerUserOutboundEvent(event, promise: promise) }
+        let head = HTTPResponseHead(version: .http1_1, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: promise)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is HTTPParserError, !isBroken {
+            isBroken = true
+            // A request whose body broke off is answered by whoever reads it.
+            if unanswered == 0 { refuse(context) }
+        }
+        context.fireErrorCaught(error)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext) {
+        let requestID = newRequestID()
+        let body = ByteBuffer(bytes: APIError.undecodable.body(requestID: requestID))
+        let headers: HTTPHeaders = [
+            "Content-Type": Reply.jsonType, "Content-Length": String(body.readableBytes), "X-Request-Id": requestID,
+            "Connection": "close",
+        ]
+        let head = HTTPResponseHead(version: .http1_1, status: .badRequest, headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        isOver = true
+    }
+}
+
+extension APIError {
+    /// 400: bytes that HTTP/1.1 does not know as a request, or as its body.
+    static let undecodable = APIError(
+        .malformedRequest,
+        "This is no HTTP/1.1 request that we can read: look at its method, its framing and the length of its head."
+    )
+}
