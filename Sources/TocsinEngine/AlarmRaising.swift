@@ -88,6 +88,7 @@ package struct AlarmRaising: SiteTask {
             return try join(open, partition, request, &plan)
         }
         let incident = plan.newIncident()
+        plan.trips(in: partition, of: what, join: incident)
         let zones = what.zone.map { [AlarmActivity.Zone(number: $0.number, name: $0.name)] } ?? []
         let draft = AlarmDraft(
             incident: incident,
@@ -149,7 +150,12 @@ package struct AlarmRaising: SiteTask {
             zones: what.zone.map { [AlarmActivity.Zone(number: $0.number, name: $0.name)] } ?? [],
             isVerified: open.isVerified
         )
+        plan.trips(in: partition, of: what, join: open.incident)
         _ = plan.perform(.add(activity), on: open.incident, by: request.actor)
+        _ = plan.raise(plan.alarm(open.incident) ?? open, toAtLeast: what.priority, by: request.actor)
+        if let snapshot = what.snapshot {
+            plan.decision.snapshotLinks.append(SnapshotLink(snapshotID: snapshot.id, alarm: .incident(open.incident)))
+        }
         let after = plan.alarm(open.incident) ?? open
         plan.audit(
             request,
@@ -166,6 +172,18 @@ package struct AlarmRaising: SiteTask {
 
 extension Plan {
     fileprivate mutating func newIncident() -> IncidentID { machine.newIncident() }
+
+    /// What trips from now on in the place of what was raised is the same alarm, as long as that is open.
+    fileprivate mutating func trips(in partition: Partition, of what: AlarmRaising.What, join incident: IncidentID) {
+        machine.alarmRaised(
+            RaisedAlarm(
+                incident: incident,
+                partitionID: partition.id,
+                alarmClass: what.alarmClass,
+                isSilent: what.isSilent
+            )
+        )
+    }
 
     fileprivate func unresolvedAlarm(
         _ alarmClass: AlarmClass,

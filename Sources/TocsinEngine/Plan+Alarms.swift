@@ -69,7 +69,20 @@ extension Plan {
                 note(alarm, "alarm.escalate", "Nobody verified the alarm by its deadline", cause: "deadline")
             }
         case .note(let text): result = perform(.note(text), on: incident, by: request?.actor ?? .system)
+        case .atLeast(let priority): return raise(alarm, toAtLeast: priority, by: .system)
         }
+        return result.events
+    }
+
+    /// What becomes a part of an alarm must not be lost in one that is less urgent.
+    mutating func raise(_ alarm: Alarm, toAtLeast priority: AlarmPriority, by actor: AuditEntry.Actor) -> [EventID] {
+        guard alarm.priority < priority else { return [] }
+        let result = perform(
+            .escalate(reason: AlarmEscalated.joined, priority: priority),
+            on: alarm.incident,
+            by: actor
+        )
+        if actor == .system { note(alarm, "alarm.escalate", "A trip that became a part of it is more urgent") }
         return result.events
     }
 

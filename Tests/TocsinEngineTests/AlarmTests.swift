@@ -233,7 +233,10 @@ struct AlarmDesk: Sendable {
         return version
     }
 
-    func raise(_ alarmClass: AlarmClass = .intrusion) async throws -> AlarmRaising.Answer {
+    func raise(
+        _ alarmClass: AlarmClass = .intrusion,
+        priority: AlarmPriority? = nil
+    ) async throws -> AlarmRaising.Answer {
         let what = AlarmRaising.What(
             partitionID: shop.partition.id,
             zone: nil,
@@ -241,7 +244,7 @@ struct AlarmDesk: Sendable {
             alarmClass: alarmClass,
             trigger: "motion",
             location: nil,
-            priority: alarmClass.priority
+            priority: priority ?? alarmClass.priority
         )
         guard
             case .answered(let answer) = try await shop.stage.engine.ask(
@@ -270,7 +273,7 @@ struct AlarmDesk: Sendable {
     }
 }
 
-private func withAlarm(_ body: @escaping @Sendable (AlarmDesk) async throws -> Void) async throws {
+func withAlarm(_ body: @escaping @Sendable (AlarmDesk) async throws -> Void) async throws {
     try await withShop { shop in
         let desk = AlarmDesk(shop, incident: IncidentID(1))
         try await desk.trip()

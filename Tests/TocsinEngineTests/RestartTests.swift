@@ -67,7 +67,7 @@ private struct Script: Sendable {
         for step in life.steps {
             switch step.input {
             case .command, .signal: requests.append(Timed(at: step.at + shift, input: step.input))
-            case .device, .report, .resolve, .advance: continue
+            case .device, .report, .resolve, .raise, .answer, .advance: continue
             }
         }
     }
@@ -160,7 +160,7 @@ private struct Server: Sendable {
             _ = try await engine.command(PanelCommand(input.command, request: request) { _ in [] })
         case .signal(let input):
             _ = try await engine.signals(SignalBatch([input.signal(at: timed.at)], request: request) { _ in [] })
-        case .device, .report, .resolve, .advance: break
+        case .device, .report, .resolve, .raise, .answer, .advance: break
         }
     }
 

@@ -215,7 +215,7 @@ private struct AlarmStep {
             .escalated,
             "Escalated to \(priority.rawValue): \(reason)",
             ["reason": .string(reason), "priority": .string(priority.rawValue)],
-            escalation(reason, operatorID: mark.by.id)
+            escalation(reason, operatorID: mark.by == .system ? nil : mark.by.id)
         )
     }
 

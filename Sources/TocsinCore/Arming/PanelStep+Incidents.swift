@@ -109,14 +109,50 @@ extension PanelStep {
         note(partition, "alarm.verified", "\(zone.place) confirms the alarm of \(incident.location ?? partition.name)")
     }
 
-    /// Tells the outside world: from now on there is an alarm (T27).
+    /// Tells the outside world: from now on there is an alarm (T27), or what was raised by request in its place is more.
     mutating func report(_ index: Int, in partition: Partition) {
         var incident = self[partition].incidents[index]
         incident.abortUntil = nil
         incident.reportedAt = now
         incident.toldAt = now
+        let raised = raisedAlarm(for: incident, in: partition)
+        if let raised {
+            incident.id = raised.incident
+            // It is told as activity, and what trips next within the interval together with more.
+            incident.toldAt = now + .milliseconds(1)
+        }
         self[partition].incidents[index] = incident
         let zones = incident.zones.compactMap { site.zone($0) }
+        if raised == nil {
+            create(incident, zones, in: partition)
+        } else {
+            emitActivity(of: incident, zones, in: partition)
+            effects.append(.alarmAct(incident.id, .atLeast(incident.priority)))
+        }
+        let place = incident.location ?? partition.name
+        note(
+            partition,
+            incident.isSilent ? "alarm.silent" : "alarm.created",
+            "\(partition.name): alarm (\(incident.alarmClass.rawValue), \(incident.trigger)) at \(place)"
+                + (raised == nil ? "" : ", a part of the one that was raised")
+        )
+        // Where it is history by now, nothing is switched as nothing rings.
+        if !incident.isLate || incident.isSilent || incident.isAnnounced {
+            switchRelays(
+                for: RelayAlarm(
+                    incident: incident.id,
+                    alarmClass: incident.alarmClass,
+                    priority: incident.priority,
+                    partitionID: partition.id,
+                    zones: incident.zones,
+                    isSilent: incident.isSilent
+                )
+            )
+        }
+        if raised == nil, let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
+    }
+
+    private mutating func create(_ incident: Incident, _ zones: [Zone], in partition: Partition) {
         let device = zones.first?.deviceID
         effects.append(
             .alarm(
@@ -150,26 +186,6 @@ extension PanelStep {
             ),
             partition
         )
-        let place = incident.location ?? partition.name
-        note(
-            partition,
-            incident.isSilent ? "alarm.silent" : "alarm.created",
-            "\(partition.name): alarm (\(incident.alarmClass.rawValue), \(incident.trigger)) at \(place)"
-        )
-        // Where it is history by now, nothing is switched as nothing rings.
-        if !incident.isLate || incident.isSilent || incident.isAnnounced {
-            switchRelays(
-                for: RelayAlarm(
-                    incident: incident.id,
-                    alarmClass: incident.alarmClass,
-                    priority: incident.priority,
-                    partitionID: partition.id,
-                    zones: incident.zones,
-                    isSilent: incident.isSilent
-                )
-            )
-        }
-        if let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
     }
 
     /// Further trips are told at once, and then at most every 30 s together (T29).
@@ -231,8 +247,9 @@ extension PanelStep {
                 self[partition].incidents[index].isSilenced = true
                 continue
             }
+            // By its place: once it is reported it may be a part of another alarm, and have that one's id.
             if isDuress, incident.abortUntil != nil { report(index, in: partition) }
-            self[partition].incidents.removeAll { $0.id == incident.id }
+            self[partition].incidents.remove(at: index)
             end(incident, of: partition, by: by, isDuress: isDuress)
         }
     }
@@ -244,7 +261,9 @@ extension PanelStep {
             return
         }
         let seconds = (now - reportedAt).milliseconds / 1000
-        if now <= reportedAt + .seconds(partition.policy.cancelWindowSeconds) {
+        // What somebody else has raised is not theirs to cancel.
+        let isRaised = raisedAlarm(for: incident, in: partition)?.incident == incident.id
+        if !isRaised, now <= reportedAt + .seconds(partition.policy.cancelWindowSeconds) {
             note(
                 partition,
                 "alarm.cancelled",

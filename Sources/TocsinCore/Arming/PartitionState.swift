@@ -166,6 +166,8 @@ package struct SiteState: Hashable, Sendable {
     package var commandsAsked: Int64 = 0
     /// Until when an answer is awaited on an alarm that is to be verified (decisions §6).
     package var verifications: [IncidentID: Instant] = [:]
+    /// Alarms that were raised by request and are not resolved, at most one in a place.
+    package var raised: [RaisedAlarm] = []
     /// The id that the next incident gets.
     package var nextIncident: Int64 = 1
     /// Counts commands that carried a code, so that every one of them is a change of the site, whatever it did.

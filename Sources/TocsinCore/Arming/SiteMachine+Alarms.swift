@@ -8,6 +8,29 @@ package enum AlarmAct: Hashable, Sendable {
     case verificationExpired(lateBy: Duration)
     /// The operators should know what the premises did.
     case note(String)
+    /// A trip of this priority became a part of it, and must not seem less urgent than it is.
+    case atLeast(AlarmPriority)
+}
+
+/// An alarm that was raised by request and is not resolved: what trips in its place becomes a part of it (decisions §6).
+package struct RaisedAlarm: Hashable, Sendable {
+    package var incident: IncidentID
+    package var partitionID: PartitionID
+    package var alarmClass: AlarmClass
+    /// A hidden alarm and one that the premises see never are one: the one would show the other, or be hidden by it.
+    package var isSilent: Bool
+
+    package init(incident: IncidentID, partitionID: PartitionID, alarmClass: AlarmClass, isSilent: Bool) {
+        self.incident = incident
+        self.partitionID = partitionID
+        self.alarmClass = alarmClass
+        self.isSilent = isSilent
+    }
+
+    /// Whether both have one place, so that they are one alarm.
+    fileprivate func isBeside(_ other: RaisedAlarm) -> Bool {
+        partitionID == other.partitionID && alarmClass == other.alarmClass && isSilent == other.isSilent
+    }
 }
 
 extension SiteMachine {
@@ -15,6 +38,12 @@ extension SiteMachine {
     package mutating func newIncident() -> IncidentID {
         defer { state.nextIncident += 1 }
         return IncidentID(state.nextIncident)
+    }
+
+    /// An alarm was raised by request, or one that is open was: from now on trips of its place are a part of it.
+    package mutating func alarmRaised(_ alarm: RaisedAlarm) {
+        state.raised.removeAll { $0.isBeside(alarm) }
+        state.raised.append(alarm)
     }
 
     /// Sets until when an answer is awaited on an alarm; none: nothing is.
@@ -25,6 +54,7 @@ extension SiteMachine {
     /// Operators resolved the alarm: the incident is over for the premises too, and the next trip opens another.
     package mutating func incidentResolved(_ id: IncidentID) {
         state.verifications[id] = nil
+        state.raised.removeAll { $0.incident == id }
         for partition in configuration.partitions {
             let shown = state.partitions[partition.id]?.inAlarm
             state.partitions[partition.id]?.incidents.removeAll { $0.id == id }
@@ -37,6 +67,13 @@ extension SiteMachine {
 }
 
 extension PanelStep {
+    /// The alarm that was raised by request in the incident's place.
+    func raisedAlarm(for incident: Incident, in partition: Partition) -> RaisedAlarm? {
+        state.raised.first {
+            $0.partitionID == partition.id && $0.alarmClass == incident.alarmClass && $0.isSilent == incident.isSilent
+        }
+    }
+
     /// Asks for a verification where the partition's policy does: of intrusions, which are most often nothing.
     ///
     /// The time runs from when somebody can hear of it, which may be later than the trip.
@@ -62,6 +99,7 @@ extension SiteState {
     /// Incidents of which the ledger holds an alarm that the next input may touch.
     package var alarmedIncidents: Set<IncidentID> {
         var incidents = Set(verifications.keys)
+        for alarm in raised { incidents.insert(alarm.incident) }
         for partition in partitions.values where !partition.incidents.isEmpty {
             incidents.formUnion(partition.incidents.lazy.filter { $0.reportedAt != nil }.map(\.id))
         }
@@ -77,13 +115,14 @@ extension SiteState {
     }
 
     private var hasHiddenParts: Bool {
-        !verifications.isEmpty || !relays.isEmpty
+        !verifications.isEmpty || !relays.isEmpty || !raised.isEmpty
             || partitions.values.contains { $0.incidents.contains(where: \.isSilent) }
     }
 
     private var shown: SiteState {
         var state = self
         state.verifications = [:]
+        state.raised = []
         // Relays are shown by themselves, and what switched one may be nobody's business at the premises.
         state.relays = [:]
         state.nextIncident = 1

@@ -245,5 +245,6 @@ extension SiteState {
         schedules = schedules.filter { scheduleIDs.contains($0.key) }
         let relayIDs = Set(configuration.relays.map(\.id))
         relays = relays.filter { relayIDs.contains($0.key) }
+        raised.removeAll { !partitionIDs.contains($0.partitionID) }
     }
 }

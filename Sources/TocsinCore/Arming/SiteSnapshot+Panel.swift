@@ -6,7 +6,7 @@ extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
     static let panelMembers: Set<String> = [
         "zones", "offline", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
-        "verifications", "relays",
+        "verifications", "relays", "raised",
     ]
 
     func writePanel(to writer: inout JSONWriter) {
@@ -49,6 +49,12 @@ extension SiteState {
             }
         }
         if !relays.isEmpty { writer.map("relays", relays) { $1.write(to: &$0) } }
+        if !raised.isEmpty {
+            writer.name("raised")
+            writer.array { writer in
+                for alarm in raised { writer.object { alarm.write(to: &$0) } }
+            }
+        }
     }
 
     mutating func readPanel(_ json: JSONObject) throws {
@@ -78,6 +84,7 @@ extension SiteState {
         for member in json["relays"]?.object?.members ?? [] {
             relays[RelayID(stored: member.name)] = try RelayState(member.value.object ?? [:])
         }
+        raised = try json["raised"]?.array?.map { try RaisedAlarm($0.object ?? [:]) } ?? []
     }
 }
 

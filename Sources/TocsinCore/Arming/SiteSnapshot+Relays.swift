@@ -1,6 +1,27 @@
 import TocsinJSON
 
-// The stored form of relays that are on; a site whose relays are off has none of it.
+// The stored form of relays that are on and of alarms that were raised by request; most sites have none of it.
+
+extension RaisedAlarm {
+    func write(to writer: inout JSONWriter) {
+        writer.member("incident", incident.value)
+        writer.member("partition", partitionID.text)
+        writer.member("class", alarmClass.rawValue)
+        if isSilent { writer.member("silent", true) }
+    }
+
+    init(_ json: JSONObject) throws {
+        guard let partition = json["partition"]?.string,
+            let alarmClass = json["class"]?.string.flatMap(AlarmClass.init(rawValue:))
+        else { throw SnapshotError(description: "an alarm that was raised at a site cannot be read") }
+        self.init(
+            incident: IncidentID(try json.number("incident")),
+            partitionID: PartitionID(stored: partition),
+            alarmClass: alarmClass,
+            isSilent: json["silent"]?.bool ?? false
+        )
+    }
+}
 
 extension RelayState {
     func write(to writer: inout JSONWriter) {

@@ -8,9 +8,14 @@ extension Check {
             step.each { partition, before, _ in
                 guard step.disarms(partition) else { return nil }
                 for incident in before.incidents where incident.abortUntil != nil {
-                    let isReported = step.effects.contains {
+                    let raised = step.before.raised.first {
+                        $0.partitionID == partition.id && $0.alarmClass == incident.alarmClass
+                            && $0.isSilent == incident.isSilent
+                    }
+                    let isDrafted = step.effects.contains {
                         if case .alarm(let draft) = $0 { draft.incident == incident.id } else { false }
                     }
+                    let isReported = raised.map { step.joins($0.incident) } ?? isDrafted
                     if isReported != (step.holder?.isDuress == true) {
                         return isReported ? "the aborted alarm was reported" : "the alarm was aborted under duress"
                     }
@@ -25,7 +30,8 @@ extension Check {
                     let isCancelled = step.effects.contains(.alarmPriority(incident.id, .low))
                     let limit = Duration.seconds(partition.policy.cancelWindowSeconds)
                     let isInTime = incident.reportedAt.map { step.at <= $0 + limit } ?? false
-                    let mayCancel = isInTime && step.holder?.isDuress != true
+                    let isRaised = step.before.raised.contains { $0.incident == incident.id }
+                    let mayCancel = isInTime && !isRaised && step.holder?.isDuress != true
                     if isCancelled != mayCancel {
                         return isCancelled ? "an alarm was cancelled wrongly" : "the alarm was not cancelled"
                     }
@@ -44,6 +50,37 @@ extension Check {
                 }
                 return nil
             }
+        },
+        Check("T29", "what trips beside an alarm that was raised is a part of it, and only of its own kind") { step in
+            for raised in step.before.raised {
+                let isAnother = step.effects.contains {
+                    guard case .alarm(let draft) = $0, draft.partitionID == raised.partitionID else { return false }
+                    return draft.alarmClass == raised.alarmClass && draft.isSilent == raised.isSilent
+                }
+                if isAnother { return "a second \(raised.alarmClass.rawValue) alarm beside the one that was raised" }
+                for incident in step.after.partitions.values.flatMap(\.incidents) where incident.id == raised.incident {
+                    if incident.alarmClass != raised.alarmClass || incident.isSilent != raised.isSilent {
+                        return "a \(incident.alarmClass.rawValue) alarm became a part of another kind"
+                    }
+                }
+            }
+            return nil
+        },
+        Check("T27", "a verification that nobody answers is told at its deadline, and none vanishes") { step in
+            for (incident, deadline) in step.before.verifications where step.after.verifications[incident] != deadline {
+                let isTold = step.effects.contains {
+                    if case .alarmAct(incident, .verificationExpired) = $0 { true } else { false }
+                }
+                switch step.input {
+                case .resolve, .answer: continue
+                case .command, .signal, .device, .report, .raise, .advance:
+                    if !isTold || step.at < deadline {
+                        return "the verification of incident \(incident.value) vanished"
+                    }
+                }
+            }
+            let isLate = step.after.verifications.values.contains { $0 <= step.at }
+            return isLate ? "a verification outlived its deadline" : nil
         },
         Check("T29", "a danger that was silenced and is over alarms anew, one that is not does not") { step in
             guard let zone = step.opened, let alarmClass = zone.type.alwaysOnClass, alarmClass.outlivesDisarm,

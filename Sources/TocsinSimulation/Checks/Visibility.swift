@@ -107,10 +107,24 @@ extension Transition {
         let known = Set(before.incidents.filter { $0.reportedAt != nil }.map(\.id))
         if let twice = drafts.first(where: known.contains) { return "incident \(twice.value) was reported again" }
         for incident in after.incidents where !known.contains(incident.id) {
-            let isTold = drafts.contains(incident.id)
+            let isTold = drafts.contains(incident.id) || joins(incident.id)
             if isTold != (incident.reportedAt != nil) { return "incident \(incident.id.value) and its alarm disagree" }
         }
         return nil
+    }
+}
+
+extension Transition {
+    /// Whether it is told that something became a part of an alarm that was raised by request.
+    func joins(_ incident: IncidentID) -> Bool {
+        before.raised.contains { $0.incident == incident }
+            && effects.contains {
+                if case .event(_, .alarmActivity(let activity)) = $0 {
+                    activity.alarm == .incident(incident)
+                } else {
+                    false
+                }
+            }
     }
 }
 
@@ -127,7 +141,10 @@ extension Transition {
 
     /// A duress alarm that is open must not change what follows.
     fileprivate var duressShowsLater: String? {
-        if case .resolve(.duress) = input { return nil }
+        switch input {
+        case .resolve(.duress), .raise(.duress, _): return nil
+        case .command, .signal, .device, .report, .resolve, .raise, .answer, .advance: break
+        }
         guard before.hasDuress else { return nil }
         guard let ordinary = Transition(input, on: before.strippedOfDuress, at: now, in: site) else {
             if case .advance = input { return nil }
@@ -154,12 +171,14 @@ extension Transition {
 
 extension SiteState {
     fileprivate var hasDuress: Bool {
-        partitions.values.contains { $0.incidents.contains { $0.alarmClass == .duress } }
+        raised.contains { $0.alarmClass == .duress }
+            || partitions.values.contains { $0.incidents.contains { $0.alarmClass == .duress } }
     }
 
     fileprivate var strippedOfDuress: SiteState {
         var state = self
         for id in state.partitions.keys { state.partitions[id]?.incidents.removeAll { $0.alarmClass == .duress } }
+        state.raised.removeAll { $0.alarmClass == .duress }
         return state
     }
 
@@ -167,6 +186,11 @@ extension SiteState {
     fileprivate var withoutDuress: SiteState {
         var state = strippedOfDuress
         state.nextIncident = 1
+        for index in state.raised.indices { state.raised[index].incident = IncidentID(0) }
+        // Whose deadline it is depends on how many incidents there were.
+        let deadlines = state.verifications.values.sorted()
+        state.verifications = [:]
+        for (index, deadline) in deadlines.enumerated() { state.verifications[IncidentID(Int64(index))] = deadline }
         for id in state.partitions.keys {
             guard var incidents = state.partitions[id]?.incidents, !incidents.isEmpty else { continue }
             for index in incidents.indices { incidents[index].id = IncidentID(0) }

@@ -144,7 +144,7 @@ extension Transition {
         switch input {
         case .report: ["T42"]
         case .device(_, isOffline: true): ["T44"]
-        case .device, .command, .signal, .resolve, .advance: []
+        case .device, .command, .signal, .resolve, .raise, .answer, .advance: []
         }
     }
 }

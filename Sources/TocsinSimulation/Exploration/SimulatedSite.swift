@@ -45,6 +45,10 @@ package struct SimulatedSite: Sendable, CustomStringConvertible {
             }
         case .resolve(let alarmClass):
             return state.partitions.values.contains { $0.incidents.contains { $0.alarmClass == alarmClass } }
+                || state.raised.contains { $0.alarmClass == alarmClass }
+        case .raise(let alarmClass, let isSilent):
+            return !state.raised.contains { $0.alarmClass == alarmClass && $0.isSilent == isSilent }
+        case .answer: return !state.verifications.isEmpty
         case .command, .report, .advance: return true
         }
     }

@@ -2,7 +2,9 @@ import TocsinCore
 
 extension SimulatedSite {
     /// Every configuration of the explorer; together they reach each row that the machine takes.
-    package static let all = [house, modes, alarms, dangers, fires, troubles, shared, european, codes, keys, partner]
+    package static let all = [
+        house, modes, alarms, dangers, fires, troubles, shared, european, codes, keys, partner, operators,
+    ]
 
     private static let ann = CommandInput.Credential.code("ann")
     private static let underDuress = CommandInput.Credential.code("ann under duress")
@@ -218,6 +220,33 @@ extension SimulatedSite {
             .signal(SignalInput(zone: 3, .triggered)), .signal(SignalInput(zone: 1, .open)),
             .signal(SignalInput(zone: 1, .closed)), .advance(.quiet(seconds: 300)),
         ] + .clock
+    )
+
+    /// What operators and apps do to alarms while the machine finds its own.
+    static let operators = SimulatedSite(
+        "operators",
+        "alarms that are raised beside those that trip, hidden and seen; verifications and their deadlines",
+        .simulated(
+            [
+                .simulated(1, "House") {
+                    $0.abortWindowSeconds = 2
+                    $0.verificationSeconds = 10
+                },
+                .simulated(2, "Office"), .simulated(3, "Hall", commonAreaOf: [1, 2]),
+            ],
+            zones: [
+                .simulated(1, "Window", .perimeter, in: [1]), .simulated(2, "Hold-up", .h24PanicSilent, in: [1]),
+                .simulated(3, "Motion", .interiorInstant, in: [1]), .simulated(4, "Glass", .perimeter, in: [2]),
+            ],
+            users: [.ann]
+        ),
+        inputs: [
+            .arm(.away, .number(1), instant: true), .disarm(.number(1), with: ann),
+            .disarm(.number(1), with: underDuress), .raise(.intrusion, isSilent: false),
+            .raise(.panic, isSilent: true), .raise(.duress, isSilent: true), .resolve(.intrusion), .resolve(.duress),
+            .resolve(.panic), .answer, .signal(SignalInput(zone: 1, .triggered)),
+            .signal(SignalInput(zone: 2, .triggered)), .signal(SignalInput(zone: 3, .triggered)),
+        ] + .clock + .seconds
     )
 
     /// Zones that are not detectors, and detectors that take their time.

@@ -16,8 +16,34 @@ extension SiteState {
         for id in state.zones.keys { state.zones[id]?.normalise(at: now) }
         state.zones = state.zones.filter { $0.value != ZoneState() }
         var hasher = Hasher()
+        hasher.combine(operations(at: now, in: site))
+        state.verifications = [:]
+        state.raised = []
         hasher.combine(state)
         return hasher.finalize()
+    }
+}
+
+extension SiteState {
+    /// What is between the operators, without the numbers of incidents: for each the distance of its deadline and whether it
+    /// was raised by request, by its place, and then those of which the premises know nothing any more.
+    fileprivate func operations(at now: Instant, in site: SiteConfiguration) -> [String] {
+        var rest = Set(verifications.keys).union(raised.map(\.incident))
+        func words(_ id: IncidentID) -> String {
+            let left = verifications[id].map { "\($0 - now)" } ?? "–"
+            let place = raised.first { $0.incident == id }
+                .map { "\($0.partitionID) \($0.alarmClass.rawValue) \($0.isSilent)" }
+            return "\(left) \(place ?? "–")"
+        }
+        var known: [String] = []
+        for partition in site.partitions {
+            for incident in partitions[partition.id]?.incidents ?? [] where rest.remove(incident.id) != nil {
+                known.append(
+                    "\(partition.number) \(incident.alarmClass.rawValue) \(incident.isSilent) \(words(incident.id))"
+                )
+            }
+        }
+        return known + ["–"] + rest.map(words).sorted()
     }
 }
 

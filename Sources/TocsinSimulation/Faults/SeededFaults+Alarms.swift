@@ -58,6 +58,30 @@ extension SeededFault {
                 after.incidents.append(second)
             }
         },
+        SeededFault("T29", "what trips beside an alarm that was raised is another alarm", in: .operators) { step in
+            guard let partition = step.site.partitions.first, let raised = step.before.raised.first,
+                step.joins(raised.incident)
+            else { return }
+            let draft = AlarmDraft(
+                incident: IncidentID(99),
+                partitionID: partition.id,
+                alarmClass: raised.alarmClass,
+                priority: .high,
+                trigger: "motion",
+                location: nil,
+                isSilent: raised.isSilent
+            )
+            step.effects.append(.alarm(draft))
+        },
+        SeededFault("T28", "a disarm cancels what an app has raised", in: .operators) { step in
+            guard let raised = step.before.raised.first,
+                step.site.partitions.contains(where: { step.disarms($0) }), step.holder?.isDuress != true
+            else { return }
+            step.effects.append(.alarmPriority(raised.incident, .low))
+        },
+        SeededFault("T27", "a verification that nobody answers is forgotten", in: .operators) { step in
+            step.effects.removeAll { if case .alarmAct(_, .verificationExpired) = $0 { true } else { false } }
+        },
         SeededFault("T29", "a second fire joins the alarm of one that is over", in: .fires) { step in
             guard step.opened?.type == .h24Fire else { return }
             var isOld = false

@@ -8,6 +8,10 @@ package enum SimulationInput: Hashable, Sendable {
     case report(ReportInput)
     /// Operators resolve the first incident of a class.
     case resolve(AlarmClass)
+    /// An app raises an alarm in the first partition, which becomes a part of one that is open there.
+    case raise(AlarmClass, isSilent: Bool)
+    /// Operators answer the verification that is asked for first.
+    case answer
     case advance(Advance)
 
     /// How far time goes.
@@ -135,6 +139,9 @@ extension SimulationInput: CustomStringConvertible {
         case .device(let id, let isOffline): "\(id) goes \(isOffline ? "offline" : "online")"
         case .report(let input): input.description
         case .resolve(let alarmClass): "operators resolve the \(alarmClass.rawValue) alarm"
+        case .raise(let alarmClass, let isSilent):
+            "an app raises \(isSilent ? "a silent" : "an") \(alarmClass.rawValue) alarm"
+        case .answer: "operators answer a verification"
         case .advance(.beforeDeadline): "time goes to 1 s before the next deadline"
         case .advance(.toDeadline): "time goes to the next deadline"
         case .advance(.quiet(let seconds)): "\(seconds) s pass in which nothing is due"

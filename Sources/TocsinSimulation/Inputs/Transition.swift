@@ -47,10 +47,21 @@ package struct Transition: Sendable {
         case .resolve(let alarmClass):
             effects = []
             let incidents = site.partitions.compactMap { machine.state.partitions[$0.id] }.flatMap(\.incidents)
-            if let incident = incidents.first(where: { $0.alarmClass == alarmClass }) {
-                machine.incidentResolved(incident.id)
+            let raised = machine.state.raised.first { $0.alarmClass == alarmClass }?.incident
+            if let id = incidents.first(where: { $0.alarmClass == alarmClass })?.id ?? raised {
+                machine.incidentResolved(id)
             }
+        case .raise(let alarmClass, let isSilent):
+            effects = []
+            machine.raise(alarmClass, isSilent: isSilent)
+        case .answer:
+            effects = []
+            if let id = machine.state.verifications.keys.min() { machine.awaitAnswer(on: id, until: nil) }
         case .advance: effects = machine.deadlinesReached(by: at)
+        }
+        // As the engine does with what the machine asks of alarms.
+        for case .alarmAct(let id, .wantsVerification(_, let until)) in effects {
+            machine.awaitAnswer(on: id, until: until)
         }
         after = machine.state
     }
@@ -189,7 +200,7 @@ extension Transition {
         case .report(let report):
             guard report.state == .disarmed, case .report(.success(let answers)) = answer else { return false }
             return answers.contains { $0.partitionID == partition.id && $0.applied }
-        case .device, .resolve, .advance: return false
+        case .device, .resolve, .raise, .answer, .advance: return false
         }
     }
 
@@ -199,5 +210,23 @@ extension Transition {
             disarms(dependent)
                 || before(dependent).phase.guardingMode != nil && after(dependent).phase.guardingMode == nil
         }
+    }
+}
+
+extension SiteMachine {
+    /// What the engine does where an alarm is raised by request: it is the reported incident of its place, if there is one.
+    fileprivate mutating func raise(_ alarmClass: AlarmClass, isSilent: Bool) {
+        guard let partition = configuration.partitions.first else { return }
+        let open = state.partitions[partition.id]?.incidents.first {
+            $0.alarmClass == alarmClass && $0.isSilent == isSilent && $0.reportedAt != nil
+        }
+        alarmRaised(
+            RaisedAlarm(
+                incident: open?.id ?? newIncident(),
+                partitionID: partition.id,
+                alarmClass: alarmClass,
+                isSilent: isSilent
+            )
+        )
     }
 }

@@ -201,11 +201,13 @@ extension AlarmResolved: EventPayload {
 package struct AlarmEscalated: Hashable, Sendable {
     /// The reason where nobody answered a verification in time.
     package static let verificationExpired = "verification-expired"
+    /// The reason where what became a part of the alarm is more urgent than it was.
+    package static let joined = "triggered-again"
 
     package var alarm: AlarmReference
     package var siteID: SiteID
     package var priority: AlarmPriority
-    /// ``verificationExpired``, or the caller's words.
+    /// ``verificationExpired``, ``joined``, or the caller's words.
     package var reason: String
     package var operatorID: String?
     /// How much later than the deadline it was told, in milliseconds, where that matters (T45).
@@ -235,10 +237,11 @@ extension AlarmEscalated: EventPayload {
         .required("priority", "How urgent the alarm is.", example: "HIGH") { $0.priority },
         .required(
             "reason",
-            "`verification-expired` when nobody answered in time, else the caller's words.",
+            "`verification-expired` when nobody answered in time, `triggered-again` when something more urgent became a part "
+                + "of the alarm, else the caller's words.",
             example: "verification-expired"
         ) { $0.reason },
-        .operatorID("The person or app that escalated it; none where a deadline did.", example: nil) {
+        .operatorID("The person or app that escalated it; none where Tocsin did.", example: nil) {
             $0.operatorID
         },
         .optional("late_by_ms", "How much later than its deadline it was told, in milliseconds.") {
