@@ -151,6 +151,28 @@ import TocsinTestSupport
         }
     }
 
+    @Test func `a zone of a partner's site follows the device that it is given`() async throws {
+        try await withDevices { stage in
+            #expect(stage.world.site.armingModel == .partnerTriggered)
+            _ = try await stage.saw(Self.camera)
+            await stage.clock.waitForSleeper(until: stage.start + .seconds(60))
+            stage.clock.move(to: stage.start + .seconds(60))
+            await stage.collector.wait(for: .deviceOffline)
+            #expect(try await stage.zone()?.condition == .unknown)
+            try await stage.ledger.write { [site = stage.world.site.id] transaction in
+                var zone = try #require(try transaction.fixture("zone_1", kind: .zone, within: .platform))
+                #expect(zone.siteID == site)
+                zone.settings["device_id"] = nil
+                try transaction.update(zone)
+            }
+            await stage.engine.reconfigured()
+            // Whatever is decided next on the site comes after that.
+            _ = try await stage.report(.armedAway)
+            #expect(try await stage.zone()?.condition == .closed)
+            #expect(try await stage.ledger.read { try $0.verify() } == [])
+        }
+    }
+
     // MARK: Parts
 
     private static func device(_ id: DeviceID, _ name: String, at site: SiteID) -> Fixture {

@@ -111,8 +111,10 @@ extension SQLiteTransaction {
         )
     }
 
-    /// Every change of a site's configuration raises its version, so that no decision stands on an old one, and makes a
-    /// platform-triggered site due at once: schedules, delays and reasons not to arm may have changed with it.
+    /// Raises the version of a site whose configuration changes, so that no decision stands on an old one.
+    ///
+    /// It makes a platform-triggered site due at once: schedules, delays and reasons not to arm may have changed with it. A
+    /// partner's site runs nothing by itself, but while a device of it is offline its zones may hang on another one now.
     func raiseVersion(of site: SiteID) throws {
         try database.run("UPDATE site_state SET \(Self.changed) WHERE site_id = ?", [site])
     }
@@ -138,8 +140,8 @@ extension SQLiteTransaction {
 
     private static let changed = """
         version = version + 1,
-            next_due = CASE (SELECT arming_model FROM site WHERE id = site_id)
-                WHEN '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
+            next_due = CASE WHEN instr(state, CAST('"offline":' AS BLOB)) > 0 OR (SELECT arming_model FROM site
+                WHERE id = site_id) = '\(ArmingModel.platformTriggered.rawValue)' THEN 0 ELSE next_due END
         """
 
     private func changeState(of site: SiteID, _ change: (inout SiteState) -> Void) throws {
