@@ -168,6 +168,8 @@ package struct SiteState: Hashable, Sendable {
     package var verifications: [IncidentID: Instant] = [:]
     /// Alarms that were raised by request and are not resolved, at most one in a place.
     package var raised: [RaisedAlarm] = []
+    /// When the site's admins were last told that its partner reports late.
+    package var lateToldAt: Instant?
     /// The id that the next incident gets.
     package var nextIncident: Int64 = 1
     /// Counts commands that carried a code, so that every one of them is a change of the site, whatever it did.

@@ -110,7 +110,9 @@ extension SiteState {
     /// what is between the operators, are none of theirs (I17).
     package func looksLike(_ other: SiteState) -> Bool {
         if self == other { return true }
-        if !hasHiddenParts, !other.hasHiddenParts, nextIncident == other.nextIncident { return false }
+        if !hasHiddenParts, !other.hasHiddenParts, nextIncident == other.nextIncident, lateToldAt == other.lateToldAt {
+            return false
+        }
         return shown == other.shown
     }
 
@@ -123,6 +125,7 @@ extension SiteState {
         var state = self
         state.verifications = [:]
         state.raised = []
+        state.lateToldAt = nil
         // Relays are shown by themselves, and what switched one may be nobody's business at the premises.
         state.relays = [:]
         state.nextIncident = 1

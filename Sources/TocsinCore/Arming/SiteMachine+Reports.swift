@@ -9,6 +9,8 @@ package enum PartnerReports {
     package static let outcomeGrace: Duration = .seconds(5)
     /// Within what time a change must be told (the arming document's contract).
     package static let contractLatency: Duration = .seconds(5)
+    /// How often a site's admins are told of late reports.
+    package static let lateInterval: Duration = .seconds(3600)
 }
 
 extension SiteMachine {
@@ -56,6 +58,7 @@ extension SiteMachine {
             }
         }
         state = changed
+        if let late = tellLate(report, receivedAt: receivedAt, answers: answers) { effects.append(late) }
         effects += marks(for: report, receivedAt: receivedAt, answers: answers).map(ArmingEffect.mark)
         return ReportOutcome(answer: .success(answers), deadlineEffects: deadlineEffects, effects: effects)
     }
@@ -89,6 +92,32 @@ extension SiteMachine {
                 explanation: "\(partition.name): this report was received before"
             )
         }
+    }
+
+    /// Tells the admins of a site that its partner's reports come late.
+    ///
+    /// Of the first one in an hour, as a line that is slow is slow for all of them; each is counted on the scorecard.
+    private mutating func tellLate(
+        _ report: ArmingReport,
+        receivedAt: Instant,
+        answers: [PartitionAnswer]
+    ) -> ArmingEffect? {
+        let lateness = receivedAt - report.timestamp
+        guard lateness > PartnerReports.contractLatency, let first = answers.first,
+            !answers.allSatisfy({ $0.reason == .duplicate }),
+            state.lateToldAt.map({ receivedAt - $0 >= PartnerReports.lateInterval }) ?? true
+        else { return nil }
+        state.lateToldAt = receivedAt
+        let late = SyncLate(
+            siteID: configuration.site.id,
+            partitionID: report.target == .all ? nil : first.partitionID,
+            state: report.state.rawValue,
+            timestamp: report.timestamp,
+            lateByMilliseconds: lateness.milliseconds,
+            message: "The report came \(lateness.milliseconds / 1000) s after what it tells of; the contract allows "
+                + "\(PartnerReports.contractLatency.milliseconds / 1000) s"
+        )
+        return .event(partition: first.partitionID, .syncLate(late))
     }
 
     private func marks(

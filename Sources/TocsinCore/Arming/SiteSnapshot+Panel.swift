@@ -6,7 +6,7 @@ extension SiteState {
     /// Members beside the partitions, whose ids all begin with `p_`.
     static let panelMembers: Set<String> = [
         "zones", "offline", "schedules", "code_uses", "next_incident", "coded_commands", "waiting", "asked", "looks",
-        "verifications", "relays", "raised",
+        "verifications", "relays", "raised", "late_told",
     ]
 
     func writePanel(to writer: inout JSONWriter) {
@@ -49,6 +49,7 @@ extension SiteState {
             }
         }
         if !relays.isEmpty { writer.map("relays", relays) { $1.write(to: &$0) } }
+        if let lateToldAt { writer.member("late_told", lateToldAt.millisecondsSinceEpoch) }
         if !raised.isEmpty {
             writer.name("raised")
             writer.array { writer in
@@ -84,6 +85,7 @@ extension SiteState {
         for member in json["relays"]?.object?.members ?? [] {
             relays[RelayID(stored: member.name)] = try RelayState(member.value.object ?? [:])
         }
+        lateToldAt = json["late_told"] == nil ? nil : try json.instant("late_told")
         raised = try json["raised"]?.array?.map { try RaisedAlarm($0.object ?? [:]) } ?? []
     }
 }

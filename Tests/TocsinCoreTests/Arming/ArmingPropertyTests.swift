@@ -208,9 +208,12 @@ extension SiteStep {
 }
 
 extension ArmingEffect {
-    /// A mark is given once for a report, however many partitions it is for.
+    /// A mark is given once for a report, however many partitions it is for; and that it is late is told once.
     fileprivate var isFact: Bool {
-        if case .mark = self { false } else { true }
+        switch self {
+        case .mark, .event(_, .syncLate): false
+        case .alarm, .alarmPriority, .alarmAct, .change, .event, .note, .notice, .relay: true
+        }
     }
 }
 

@@ -166,6 +166,7 @@ extension SiteState {
         state.codeUses = [UserID(stored: "usr_1"): 3]
         state.nextIncident = 12
         state.verifications = [IncidentID(7): .noon.plus(90_000), IncidentID(11): .noon]
+        state.lateToldAt = .noon
         state.raised = [
             RaisedAlarm(incident: IncidentID(9), partitionID: .first, alarmClass: .panic, isSilent: true),
             RaisedAlarm(incident: IncidentID(10), partitionID: .first, alarmClass: .intrusion, isSilent: false),
