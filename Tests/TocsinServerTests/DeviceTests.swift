@@ -166,6 +166,20 @@ struct DeviceTests {
         }
     }
 
+    @Test(arguments: [
+        ("2026-05-25T10:00:00Z", "2026-05-25T10:00:00.000Z"), ("2026-05-25T09:59:59Z", "2026-05-26T10:00:00.000Z"),
+        ("1970-01-01T00:00:00Z", "2026-05-26T10:00:00.000Z"),
+    ])
+    func `a device whose clock is dead lives all the same`(timestamp: String, seen: String) async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let camera = try await Self.add("Cam", "camera", to: shop, world)
+            let told: JSON = ["timestamp": .string(timestamp)]
+            let answer = try await world.send(.post, "/v1/devices/\(camera)/heartbeat", as: shop.key, told)
+            #expect(answer.status == 202 && answer["seen_at"]?.string == seen, "\(answer.text)")
+        }
+    }
+
     @Test func `of many devices those count that the caller may see, and the others look alike`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

@@ -12,7 +12,7 @@ enum DeviceHeartbeats {
     private static let devicesMax = 1_000
 
     private static let timestamp = Schema.time.nullable.described(
-        "When it gave the sign of life, in UTC; left out: now. One that is older than the last changes nothing."
+        "When it gave the sign of life, in UTC; left out, or more than a day ago: now. One that is older than the last changes nothing."
     )
 
     private static let one = Operation(
@@ -104,11 +104,14 @@ enum DeviceHeartbeats {
         Reply(.accepted, body: .bytes(json.bytes, contentType: Reply.jsonType))
     }
 
-    /// When the sign of life was given: never later than now, by our clock.
+    /// A clock that is further behind is dead, as after a flat battery; whoever sends the heartbeat lives all the same.
+    private static let oldestTimestamp: Duration = .seconds(86_400)
+
+    /// When the sign of life was given: never later than now, by our clock, and now where the device's own clock is dead.
     private static func seenAt(_ call: Call) throws -> Instant {
         guard let text = call.body.optionalString("timestamp") else { return call.receivedAt }
         let told = try ReportedTime.instant(text, field: "timestamp", receivedAt: call.receivedAt)
-        return min(told, call.receivedAt)
+        return told < call.receivedAt - oldestTimestamp ? call.receivedAt : min(told, call.receivedAt)
     }
 
     /// Stores what the device runs, if that is news; what was known before stands again if that fails.
