@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinJSON
 import TocsinLedger
 
 /// What stands against a deletion unless it is forced: armed, in alarm, undelivered events (decisions §11).
@@ -22,6 +23,37 @@ package enum DeletionObstacle: Hashable, Sendable {
         case .undelivered(_, let url): "has events that were not delivered to \(url)"
         case .hasSites: "has sites"
         case .relay(_, let name, let clause): "has the relay \(name), which \(clause)"
+        }
+    }
+}
+
+/// What stands against deleting a relay unless it is forced.
+package enum RelayObstacle: Hashable, Sendable {
+    /// Nobody could tell it to switch off afterwards.
+    case isOn
+    case awaitsSwitchingOff
+    /// The schedule would switch nothing on any more, and nobody would notice.
+    case schedule(ScheduleID, name: String)
+
+    /// A clause that goes on from the relay's name.
+    package var clause: String {
+        switch self {
+        case .isOn: "is on"
+        case .awaitsSwitchingOff: "was not told yet to switch off"
+        case .schedule(_, let name): "is switched on by the schedule “\(name)”"
+        }
+    }
+
+    /// The schedule that names the relay, if one does.
+    package var schedule: ScheduleID? {
+        if case .schedule(let id, _) = self { id } else { nil }
+    }
+
+    /// What to do first.
+    package var remedy: String {
+        switch self {
+        case .isOn, .awaitsSwitchingOff: "Deactivate it and wait for that to be delivered"
+        case .schedule: "Delete the schedule first"
         }
     }
 }
@@ -84,20 +116,34 @@ package struct DeletionGuard {
         return [.unresolvedAlarm(number, site: site.name)]
     }
 
-    /// What stands against deleting a relay: a clause that goes on from its name.
-    package func obstacle(toRelay relay: Fixture, in record: SiteRecord) throws -> String? {
-        try obstacle(toRelay: RelayID(stored: relay.id), in: record)
+    /// What stands against deleting a relay.
+    ///
+    /// - Parameters:
+    ///   - relay: As it is stored.
+    ///   - record: Its site.
+    ///   - gone: The ids of schedules that are deleted with it.
+    /// - Returns: The first obstacle; none lets it be deleted.
+    /// - Throws: `LedgerError`.
+    package func obstacle(
+        toRelay relay: Fixture,
+        in record: SiteRecord,
+        ignoring gone: Set<String> = []
+    ) throws -> RelayObstacle? {
+        if let obstacle = try obstacle(toRelay: RelayID(stored: relay.id), in: record) { return obstacle }
+        let rules = try reader.fixtures(of: relay.siteID, kind: .schedule, within: .platform)
+        let rule = rules.first { $0.settings["activate"]?.string == relay.id && !gone.contains($0.id) }
+        return rule.map { .schedule(ScheduleID(stored: $0.id), name: $0.name) }
     }
 
-    private func obstacle(toRelay id: RelayID, in record: SiteRecord) throws -> String? {
-        if record.state.relays[id] != nil { return "is on" }
-        return try reader.awaitsSwitchingOff(id) ? "was not told yet to switch off" : nil
+    private func obstacle(toRelay id: RelayID, in record: SiteRecord) throws -> RelayObstacle? {
+        if record.state.relays[id] != nil { return .isOn }
+        return try reader.awaitsSwitchingOff(id) ? .awaitsSwitchingOff : nil
     }
 
     /// The relays of a site that are on, or that were not told yet to switch off.
     private func relays(of record: SiteRecord) throws -> [DeletionObstacle] {
         try record.configuration.relays.compactMap { relay in
-            try obstacle(toRelay: relay.id, in: record).map { .relay(relay.id, name: relay.name, clause: $0) }
+            try obstacle(toRelay: relay.id, in: record).map { .relay(relay.id, name: relay.name, clause: $0.clause) }
         }
     }
 

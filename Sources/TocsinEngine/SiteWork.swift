@@ -305,7 +305,6 @@ struct SiteWork {
             signal.snapshotID.flatMap { batch.snapshots[$0] }.map { (signal, $0) }
         }
         let taken = plan.take(outcome.effects, for: request)
-        plan.namedSnapshots = []
         plan.noteSightings(by: batch.signals, outcome.answers)
         for (signal, answer) in zip(batch.signals, outcome.answers) {
             guard let id = signal.signalID, answer.outcome != .duplicate, answer.outcome != .rejected else { continue }
@@ -315,6 +314,7 @@ struct SiteWork {
         plan.audit(request, batch.signals, outcome.answers, taken.changes)
         // A door without an entry delay of its own ends the countdown in the moment in which it opens.
         plan.reachDeadlines(by: request.receivedAt)
+        plan.holdNamedSnapshots(at: request.receivedAt, outcome.answers, of: batch.signals)
         let reply = batch.render(outcome.answers)
         try plan.keep(request.idempotency, status: 202) { reply }
         return .accepted(reply: reply)

@@ -189,6 +189,19 @@ struct RelayFileTests {
         _ = try await world.ledger.commit([decision])
     }
 
+    @Test func `a relay that a schedule names is pruned with the schedule, not without it`() async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        let none = Self.site + "    relays: []\n"
+        let error = await #expect(throws: FleetError.self) {
+            _ = try await world.apply(none, FleetOptions(prunes: true))
+        }
+        #expect(error?.problems.contains { $0.description.contains("is switched on by the schedule") } == true)
+        try await world.apply(none + "    schedules: []\n", FleetOptions(prunes: true))
+        let found = try await Self.loaded(world).configuration
+        #expect(found.relays.isEmpty && found.schedules.isEmpty)
+    }
+
     @Test func `a site has no more relays than the API gives it`() async throws {
         let world = try World()
         let many = (0...Relay.maximumPerSite).map { "      - {name: Relay \($0)}" }.joined(separator: "\n")

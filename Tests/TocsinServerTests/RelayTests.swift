@@ -322,6 +322,24 @@ import TocsinLedger
         }
     }
 
+    @Test func `a relay that a schedule switches on is deleted only by force, or after the schedule`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (id, path) = try await Self.relay(world, shop)
+            let rule: JSON = [
+                "name": "Gate at noon", "activate": .string(id), "duration_seconds": 5, "at": "12:00", "days": ["mon"],
+            ]
+            let made = try await world.send(.post, "\(shop.path)/schedules", as: shop.key, rule)
+            #expect(made.status == 201, "\(made.text)")
+            let refused = try await world.send(.delete, path, as: shop.key)
+            #expect(refused.code == "deletion_refused" && refused.text.contains("Gate at noon"), "\(refused.text)")
+            #expect(refused["error"]?["details"]?["schedule_id"] == made["schedule_id"])
+            let schedule = "\(shop.path)/schedules/\(try made.string("schedule_id"))"
+            #expect(try await world.send(.delete, schedule, as: shop.key).status == 204)
+            #expect(try await world.send(.delete, path, as: shop.key).status == 204)
+        }
+    }
+
     @Test func `another tenant's relay does not exist, and scopes are asked`() async throws {
         try await ServerWorld.run { world in
             let mine = try await world.shop("Mine")

@@ -19,11 +19,28 @@ extension Plan {
     mutating func showing(_ created: AlarmCreated, of alarm: Alarm?) -> AlarmCreated {
         guard created.snapshotURL == nil else { return created }
         let taken = Set(decision.snapshotLinks.map(\.snapshotID))
-        let named = namedSnapshots.first { signal, snapshot in
+        let named = (namedSnapshots + heldSnapshots(for: alarm)).first { signal, snapshot in
             names(signal, created, alarm) && !taken.contains(snapshot.id)
         }
         guard let snapshot = named?.1 ?? newestSnapshot(of: created.deviceID) else { return created }
         return showing(created, snapshot)
+    }
+
+    /// Keeps what accepted signals name and no alarm has taken, for the alarm of the countdown that they may have begun.
+    mutating func holdNamedSnapshots(at instant: Instant, _ answers: [SignalAnswer], of signals: [Signal]) {
+        let taken = Set(decision.snapshotLinks.map(\.snapshotID))
+        let accepted = Set(zip(signals, answers).filter { $1.outcome == .accepted }.map(\.0.origin))
+        let held = namedSnapshots.filter { accepted.contains($0.0.origin) && !taken.contains($0.1.id) }
+        tools.recentSnapshots.hold(held, at: instant, of: decision.siteID)
+        namedSnapshots = []
+    }
+
+    /// What was named since the alarm's countdown, or its abort window, began.
+    private func heldSnapshots(for alarm: Alarm?) -> [(Signal, NamedSnapshot)] {
+        guard let partition = alarm?.partitionID.flatMap({ record.state.partitions[$0] }) else { return [] }
+        let waiting = partition.incidents.filter { $0.abortUntil != nil }.map(\.openedAt)
+        guard let since = (waiting + [partition.countdown?.startedAt].compactMap(\.self)).min() else { return [] }
+        return tools.recentSnapshots.held(of: decision.siteID, since: since)
     }
 
     /// The event with this snapshot, which belongs to the alarm from now on.

@@ -26,12 +26,46 @@ final class RecentSnapshots: Sendable {
     /// More than a site's cameras upload in so short a time; the oldest are forgotten.
     private static let entriesPerSite = 100
 
+    /// Longer than an entry delay and an abort window together.
+    private static let heldFor: Duration = .seconds(900)
+
     private let sites = Mutex<[SiteID: [Entry]]>([:])
+    private let held = Mutex<[SiteID: [Held]]>([:])
+
+    /// A snapshot that a signal has named before there was an alarm to show it.
+    private struct Held {
+        var signal: Signal
+        var snapshot: NamedSnapshot
+        var at: Instant
+    }
+
+    /// Keeps what signals have named, until their alarm is made or can no longer be.
+    func hold(_ named: [(Signal, NamedSnapshot)], at now: Instant, of site: SiteID) {
+        if named.isEmpty { return }
+        held.withLock { held in
+            let horizon = now - Self.heldFor
+            if held.count >= Self.sitesMaximum { held = held.filter { $0.value.contains { $0.at >= horizon } } }
+            var kept = held[site, default: []].filter { entry in
+                entry.at >= horizon && !named.contains { $0.1.id == entry.snapshot.id }
+            }
+            kept += named.map { Held(signal: $0.0, snapshot: $0.1, at: now) }
+            held[site] = Array(kept.suffix(Self.entriesPerSite))
+        }
+    }
+
+    /// What was held of a site since, in its order.
+    func held(of site: SiteID, since: Instant) -> [(Signal, NamedSnapshot)] {
+        held.withLock { $0[site] ?? [] }.filter { $0.at >= since }.map { ($0.signal, $0.snapshot) }
+    }
 
     /// Takes over what was committed.
     func committed(_ decision: Decision) {
         if decision.snapshots.isEmpty, decision.snapshotLinks.isEmpty { return }
         let linked = Set(decision.snapshotLinks.map(\.snapshotID))
+        held.withLock { held in
+            held[decision.siteID]?.removeAll { linked.contains($0.snapshot.id) }
+            if held[decision.siteID]?.isEmpty == true { held[decision.siteID] = nil }
+        }
         let horizon = decision.at - Snapshot.recency
         sites.withLock { sites in
             if sites.count >= Self.sitesMaximum {

@@ -74,6 +74,8 @@ package struct SnapshotTask: SiteTask {
             takenAt: upload.takenAt,
             createdAt: plan.decision.at
         )
+        // Whoever uploads lives.
+        plan.seenDevices.insert(upload.deviceID)
         let alarm = alarm(for: snapshot, plan)
         let reference = alarm.map { AlarmReference.incident($0.incident) }
         let url = links.url(of: snapshot)

@@ -59,7 +59,7 @@ extension FleetReconciler {
             let numbers = Set(listed.compactMap(\.number))
             for fixture in try reader.fixtures(of: id, kind: kind, within: .platform) {
                 let isListed = fixture.number.map(numbers.contains) ?? names.contains(fixture.name)
-                if !isListed { try delete(fixture, of: record) }
+                if !isListed { try delete(fixture, of: record, wanted) }
             }
         }
         guard let listed = wanted.partitions, !listed.isEmpty else { return }
@@ -78,7 +78,15 @@ extension FleetReconciler {
         }
     }
 
-    private mutating func delete(_ fixture: Fixture, of record: SiteRecord) throws {
+    /// The site's schedules that the file's list leaves out, too: these go with what they name.
+    private func prunedSchedules(of site: SiteID, _ wanted: FleetSite) throws -> Set<String> {
+        guard let listed = wanted.fixtures[.schedule] else { return [] }
+        let names = Set(listed.map(\.name))
+        let stored = try reader.fixtures(of: site, kind: .schedule, within: .platform)
+        return Set(stored.filter { !names.contains($0.name) }.map(\.id))
+    }
+
+    private mutating func delete(_ fixture: Fixture, of record: SiteRecord, _ wanted: FleetSite) throws {
         let site = record.configuration.site
         let title = "\(site.name) / \(fixture.kind.rawValue) \(fixture.number.map(String.init) ?? fixture.name)"
         if fixture.kind == .zone {
@@ -92,8 +100,10 @@ extension FleetReconciler {
             guard allows(DeletionGuard.obstacles(to: id, in: record), "device", title) else { return }
             try writer?.detachDevice(id, of: site.id)
         }
-        if fixture.kind == .relay, let obstacle = try DeletionGuard(reader).obstacle(toRelay: fixture, in: record) {
-            guard allows([obstacle], "relay", title) else { return }
+        if fixture.kind == .relay {
+            let gone = try prunedSchedules(of: site.id, wanted)
+            let obstacle = try DeletionGuard(reader).obstacle(toRelay: fixture, in: record, ignoring: gone)
+            guard allows([obstacle?.clause].compactMap(\.self), "relay", title) else { return }
         }
         try writer?.deleteFixture(fixture.id, of: site.id)
         try notePart(.delete, fixture.kind.rawValue, title, id: fixture.id, of: site)

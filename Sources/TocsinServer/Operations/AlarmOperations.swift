@@ -200,13 +200,20 @@ enum AlarmOperations {
             trigger: try body.string("trigger"),
             location: body.optionalString("location") ?? zone?.name ?? device?.name,
             priority: body.optionalValue("priority") ?? alarmClass.priority,
-            snapshot: try body.optionalString("snapshot_id").flatMap(SnapshotID.init).flatMap { id in
-                try call.unusedSnapshots([id], at: configuration.site.id, reader)[id]
-            }
+            snapshot: try snapshot(call, configuration.site, reader)
         )
         // Who may not see a hidden alarm must not find out that there is one.
         what.mayJoin = call.caller.seesAlarms || !what.isSilent
         return what
+    }
+
+    /// The snapshot that the body names; one that another alarm has, or whose link is dead, is passed over.
+    private static func snapshot(_ call: Call, _ site: Site, _ reader: any LedgerReader) throws -> NamedSnapshot? {
+        guard let text = call.body.optionalString("snapshot_id") else { return nil }
+        guard let id = SnapshotID(text), try reader.snapshot(id, within: call.reach)?.siteID == site.id else {
+            throw APIError.invalid("snapshot_id", "must name a snapshot of a device of the site")
+        }
+        return try call.unusedSnapshots([id], at: site.id, reader)[id]
     }
 
     private static func zone(_ body: Fields, _ configuration: SiteConfiguration) throws -> Zone? {

@@ -191,7 +191,10 @@ enum RelayOperations {
         id: "deleteRelay",
         tag: .sites,
         summary: "Delete a relay",
-        notes: "One that is on, or was not told yet to switch off, is deleted only with `force`: it may stay on then.",
+        notes: """
+            One that is on, or was not told yet to switch off, is deleted only with `force`: it may stay on then. So is one \
+            that a schedule switches on, which does nothing then.
+            """,
         callers: .holding(.sitesWrite),
         query: [.force],
         replies: [.noContent("The relay is gone.")],
@@ -203,7 +206,8 @@ enum RelayOperations {
                 if !call.isForced, let obstacle = try DeletionGuard(transaction).obstacle(toRelay: relay, in: record) {
                     throw APIError(
                         .deletionRefused,
-                        "The relay \(obstacle). Deactivate it and wait for that to be delivered, or delete with ?force=true."
+                        "The relay \(obstacle.clause). \(obstacle.remedy), or delete with ?force=true.",
+                        details: obstacle.schedule.map { ["schedule_id": .string($0.text)] } ?? [:]
                     )
                 }
                 try transaction.deleteFixture(relay.id, of: relay.siteID)
