@@ -5,12 +5,13 @@ import TocsinCore
 /// Whatever belongs to a tenant is asked for within a ``Reach``: there is no lookup without it, so that no caller can
 /// be answered with another tenant's data by an omission.
 package protocol LedgerReader: TenantReader, SiteReader, AppReader, EndpointReader, EventReader, DeliveryReader,
-    NoticeReader, DeviceReader, SnapshotReader, RelayReader, AuditReader, AlarmReader, HousekeepingReader
+    DeliveryTaskReader, NoticeReader, DeviceReader, SnapshotReader, RelayReader, AuditReader, AlarmReader,
+    HousekeepingReader
 {}
 
 /// Everything that can be changed outside the hot path; all reads see the transaction's own writes.
 package protocol LedgerTransaction: LedgerReader, TenantWriter, SiteWriter, AppWriter, EndpointWriter, EventWriter,
-    NoticeWriter, DeviceWriter, SnapshotWriter, RelayWriter, AuditWriter, HousekeepingWriter
+    DeliveryTaskWriter, NoticeWriter, DeviceWriter, SnapshotWriter, RelayWriter, AuditWriter, HousekeepingWriter
 {}
 
 // MARK: - Dealers, partners, admins
@@ -151,6 +152,8 @@ package protocol EndpointWriter {
     func setCursor(_ cursor: EndpointCursor) throws
     /// Ends as `withdrawn` whatever of the endpoint is still to be tried again (re-enable: skip to now).
     func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws
+    /// Forgets what became of the deliveries behind a place in a log, which is sent anew (re-enable: replay since).
+    func forgetDeliveries(of endpoint: EndpointID, after place: EventPosition) throws
 }
 
 // MARK: - Events, deliveries, audit

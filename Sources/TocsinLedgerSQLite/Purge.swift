@@ -44,6 +44,7 @@ struct Purge {
             ),
             "client_assertion": try keyed("client_assertion", key: "client_id, id", time: "expires_at", before: now),
             "exceptional_delivery": try settledDeliveries(),
+            "delivery_task": try endedTasks(),
             "delivery_attempt": try log("delivery_attempt", before: now - Retention.attempts),
             "notice": try settledNotices(),
             "relay_command": try settledRelayCommands(),
@@ -69,6 +70,18 @@ struct Purge {
                 (SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery
                     WHERE state IN ('delivered', 'dead', 'withdrawn') AND updated_at <= ?
                     ORDER BY updated_at LIMIT ?)
+            """,
+            [now - Retention.settledDeliveries, limit]
+        )
+    }
+
+    /// As soon as the first of its deliveries may have been forgotten.
+    private func endedTasks() throws -> Int {
+        try database.run(
+            """
+            DELETE FROM delivery_task WHERE id IN
+                (SELECT id FROM delivery_task WHERE ended_at IS NOT NULL AND created_at <= ?
+                    ORDER BY created_at LIMIT ?)
             """,
             [now - Retention.settledDeliveries, limit]
         )

@@ -109,7 +109,9 @@ extension EndpointConsumer {
     ///
     /// It waits until the buffer is half empty, so that one read brings many events.
     mutating func readIfNeeded() {
-        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty, unattempted <= limits.buffer / 2, hasRoom else {
+        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty,
+            unattempted <= limits.buffer / 2, hasRoom
+        else {
             return
         }
         for _ in 0..<lanesBehind.count {

@@ -15,6 +15,7 @@ enum Schema {
         ("0008 relays", Migration0008.migrate),
         ("0009 alarms of devices", Migration0009.migrate),
         ("0010 site states", Migration0010.migrate),
+        ("0011 delivery tasks", Migration0011.migrate),
     ]
 
     /// The version that this program reads and writes.

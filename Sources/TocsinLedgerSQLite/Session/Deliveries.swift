@@ -185,12 +185,12 @@ private struct DeliveryList {
 }
 
 extension ExceptionalDelivery {
-    fileprivate static let select = """
-        SELECT endpoint_id, dealer_id, sequence, event_id, state, attempts, next_attempt_at, event_created_at, updated_at
-            FROM exceptional_delivery
+    static let select = """
+        SELECT endpoint_id, dealer_id, sequence, event_id, state, attempts, next_attempt_at, event_created_at, updated_at,
+            task_id, task_prior FROM exceptional_delivery
         """
 
-    fileprivate init(_ row: ResultRow) throws {
+    init(_ row: ResultRow) throws {
         self.init(
             endpointID: row.id(0),
             position: EventPosition(dealerID: row.id(1), sequence: row.integer(2)),
@@ -199,7 +199,9 @@ extension ExceptionalDelivery {
             attempts: row.int(5),
             nextAttemptAt: row.optional(6, row.instant),
             eventCreatedAt: row.instant(7),
-            updatedAt: row.instant(8)
+            updatedAt: row.instant(8),
+            task: row.isNull(9)
+                ? nil : TaskMark(id: row.id(9), prior: row.isNull(10) ? nil : try row.word(10, DeliveryState.self))
         )
     }
 }

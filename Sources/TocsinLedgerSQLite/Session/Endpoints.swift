@@ -133,6 +133,13 @@ extension SQLiteTransaction {
         )
     }
 
+    func forgetDeliveries(of endpoint: EndpointID, after place: EventPosition) throws {
+        try database.run(
+            "DELETE FROM exceptional_delivery WHERE endpoint_id = ? AND dealer_id = ? AND sequence > ?",
+            [endpoint, place.dealerID, place.sequence]
+        )
+    }
+
     private func insertHeaders(of endpoint: Endpoint) throws {
         for (name, sealed) in endpoint.sealedHeaders {
             try database.run(

@@ -19,7 +19,8 @@ package struct LedgerCase: Sendable, CustomStringConvertible {
 package enum LedgerConformance {
     package static let all =
         commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
-        + deliveryCases + noticeCases + deviceCases + snapshotCases + relayCases + auditCases + housekeepingCases
+        + deliveryCases + taskCases + noticeCases + deviceCases + snapshotCases + relayCases + auditCases
+        + housekeepingCases
         + purgeCases + platformCases + historyCases + AlarmCases.all
 }
 
