@@ -35,7 +35,7 @@ package final class DeliveryEngine: Service, EventSink {
     /// Messages waiting for the loop; beyond it only the logs' ends are noted, and events are read from there.
     private static let inboxMaximum = 20_000
 
-    private let outside: Outside
+    let outside: Outside
     /// Hears of the same changes.
     private let commands: PartnerCommandSender?
 
@@ -243,6 +243,7 @@ struct Outside: Sendable {
     let logger: Logger
     let alarm = AlarmClock()
     let metrics = DeliveryMetrics()
+    let tasks = TaskSignals()
     /// Unbounded, for ends of attempts must not be lost; what can grow is bounded where it is posted.
     let inbox = Inbox<DeliveryMessage>(capacity: .max)
 

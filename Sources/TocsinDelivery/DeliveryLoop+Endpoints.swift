@@ -74,12 +74,13 @@ extension DeliveryLoop {
         slot.endpoint = record.endpoint
         slot.courier = courier
         enlist(slot, record)
+        outside.tasks.changed(record.endpoint.id)
         guard !slot.awaitsRebuild else { return }
         guard let settings = slot.consumer?.settings else {
-            if record.endpoint.isEnabled { begin(slot, record) }
+            if record.isActive { begin(slot, record) }
             return
         }
-        let isEnabledAgain = record.endpoint.isEnabled && !settings.isEnabled
+        let isEnabledAgain = record.isActive && !settings.isEnabled
         if isEnabledAgain || record.endpoint.ordering != settings.ordering {
             slot.awaitsRebuild = true
             slot.consumer?.retire()
@@ -88,7 +89,7 @@ extension DeliveryLoop {
             tell(index, at: now) { $0.follow(lane.cursor, tail: lane.tail, at: $1) }
         }
         tell(index, at: now) { $0.reconfigure(record.settings, at: $1) }
-        if !record.endpoint.isEnabled { recording.wantsCursors = true }
+        if !record.isActive { recording.wantsCursors = true }
     }
 
     private mutating func add(_ record: EndpointRecord, _ courier: Courier) {
@@ -99,7 +100,7 @@ extension DeliveryLoop {
             slotsOfPartner[partner, default: []].append(slot.index)
         }
         enlist(slot, record)
-        if record.endpoint.isEnabled { begin(slot, record) }
+        if record.isActive { begin(slot, record) }
     }
 
     private mutating func enlist(_ slot: Slot, _ record: EndpointRecord) {
@@ -117,6 +118,7 @@ extension DeliveryLoop {
         }
         slot.consumer = record.consumer
         tell(slot.index, at: now) { $0.wake(at: $1) }
+        tellMissedRows(slot)
     }
 
     /// What was put out by the old machine is recorded: a machine made from the ledger takes over.
@@ -130,6 +132,8 @@ extension DeliveryLoop {
     private mutating func remove(_ id: EndpointID) {
         guard let index = indexOfEndpoint.removeValue(forKey: id), let slot = slots[index] else { return }
         slots[index] = nil
+        outside.tasks.changed(id)
+        for signal in slot.quietWaiters { signal.signal() }
         held -= slot.heldWhenCounted
         if case .partner(let partner) = slot.endpoint.owner { slotsOfPartner[partner]?.removeAll { $0 == index } }
         for dealer in slotsOfDealer.keys { slotsOfDealer[dealer]?.removeAll { $0 == index } }

@@ -12,6 +12,7 @@ struct Recording {
         case load(slot: Int, limit: Int)
         case rebuild(slot: Int)
         case resume(Waiter)
+        case signal(WakeSignal)
     }
 
     var pending = DeliveryBatch()
@@ -124,6 +125,7 @@ extension DeliveryLoop {
 
     mutating func wasRecorded(_ error: LedgerError?) {
         guard let error else {
+            outside.tasks.recorded(recording.flushing)
             recording.end()
             takeDeferred()
             return
@@ -149,6 +151,7 @@ extension DeliveryLoop {
         case .load(let slot, let limit): loadRows(slot, limit)
         case .rebuild(let slot): rebuild(slot)
         case .resume(let waiter): waiter.resume()
+        case .signal(let signal): signal.signal()
         }
     }
 

@@ -32,6 +32,9 @@ struct DeliveryLoop {
         var heldWhenCounted = 0
         /// Dealers whose log it was found not to follow.
         var askedToFollow: Set<DealerID> = []
+        /// Rows came while there was no machine to hear of them.
+        var hasMissedRows = false
+        var quietWaiters: [WakeSignal] = []
 
         init(index: Int, endpoint: Endpoint, courier: Courier) {
             self.index = index
@@ -119,6 +122,9 @@ struct DeliveryLoop {
         case .flush(let waiter):
             recording.wantsCursors = true
             afterRecording(.resume(waiter))
+        case .rowsAdded(let id, let hastened): rowsWereAdded(to: id, hastened)
+        case .taskCancelled(let task, let id): taskWasCancelled(task, of: id)
+        case .whenQuiet(let id, let signal): waitForQuiet(id, signal)
         case .stop: stop()
         case .stopNow: isOutOfTime = true
         }
@@ -175,6 +181,7 @@ struct DeliveryLoop {
             if let wakeAt { wakes.insert(Wake(at: wakeAt, slot: index)) }
         }
         if slot.awaitsRebuild, slot.consumer?.isIdle ?? true { afterRecording(.rebuild(slot: index)) }
+        signalIfQuiet(slot)
     }
 
     private mutating func wake() {

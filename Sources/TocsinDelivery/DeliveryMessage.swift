@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinEngine
 import TocsinLedger
 
 typealias Waiter = CheckedContinuation<Void, Never>
@@ -18,6 +19,11 @@ enum DeliveryMessage: Sendable {
     case reloaded(Reload, Result<[(EndpointID, EndpointRecord?)], any Error>)
     case resend(EndpointID, LoggedEvent, attempts: Int, Waiter)
     case flush(Waiter)
+    /// A task has put rows into the retry table, due now; some were there before, due later.
+    case rowsAdded(EndpointID, hastened: Set<EventPosition>)
+    case taskCancelled(DeliveryTaskID, of: EndpointID)
+    /// Asks for a signal once nothing of the endpoint is in flight and all is recorded.
+    case whenQuiet(EndpointID, WakeSignal)
     case stop
     /// Attempts in flight have had their time.
     case stopNow
@@ -28,7 +34,7 @@ enum DeliveryMessage: Sendable {
         case .reload(let reload), .reloaded(let reload, _): reload.continuation?.resume()
         case .resend(_, _, _, let waiter), .flush(let waiter): waiter.resume()
         case .published, .logReaches, .finished, .wake, .logRead, .rowsLoaded, .recorded, .recordAgain, .announced,
-            .stop, .stopNow:
+            .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
             break
         }
     }

@@ -10,6 +10,16 @@ struct EndpointRecord: Sendable {
     var lanes: [(cursor: EventPosition, tail: Int64)]
     /// When the earliest row of the retry table is due.
     var nextDue: Instant?
+    /// What a task makes an endpoint wait with that asks for order.
+    var hold = Hold.none
+
+    enum Hold: Sendable {
+        case none
+        /// What is newer than the task stays in the log.
+        case fresh
+        /// Nothing is sent until the task has set aside what waits for a retry.
+        case all
+    }
 
     /// Reads what belongs to an endpoint; `tails` remembers how far logs reach within one reading.
     init(_ endpoint: Endpoint, in reader: some LedgerReader, tails: inout [DealerID: Int64]) throws {
@@ -25,6 +35,9 @@ struct EndpointRecord: Sendable {
         }
         secrets = try reader.secrets(of: endpoint.id)
         nextDue = try reader.nextDue(of: endpoint.id)
+        if endpoint.ordering == .site, let task = try reader.runningTask(of: endpoint.id), task.holdsFresh {
+            hold = task.phase == .starting ? .all : .fresh
+        }
         lanes = []
         for cursor in try reader.cursors(of: endpoint.id) {
             let tail = try tails[cursor.dealerID] ?? reader.lastSequence(of: cursor.dealerID)
@@ -66,14 +79,19 @@ struct EndpointRecord: Sendable {
         try EndpointRecord(endpoint, in: reader, tails: &tails)
     }
 
+    /// Whether its machine may run.
+    var isActive: Bool { endpoint.isEnabled && hold != .all }
+
     var settings: EndpointConsumer.Settings {
-        EndpointConsumer.Settings(
+        var settings = EndpointConsumer.Settings(
             subscription: subscription,
-            isEnabled: endpoint.isEnabled,
+            isEnabled: isActive,
             ordering: endpoint.ordering,
             concurrency: endpoint.concurrency,
             schedule: RetrySchedule(ownSteps: endpoint.retrySchedule?.map { .seconds($0) })
         )
+        settings.holdsFresh = hold == .fresh
+        return settings
     }
 
     var consumer: EndpointConsumer {

@@ -209,7 +209,10 @@ package struct DeletionGuard {
                 position = found.searchedTo
             }
         }
-        guard let site else { return try reader.nextDue(of: endpoint.id) != nil }
+        guard let site else {
+            // A task may have set aside what waits for a retry, without a time.
+            return try reader.nextDue(of: endpoint.id) != nil || reader.runningTask(of: endpoint.id) != nil
+        }
         for state in [DeliveryState.retrying, .waiting] where try hasDelivery(to: endpoint, in: state, from: site) {
             return true
         }

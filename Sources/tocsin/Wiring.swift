@@ -98,6 +98,7 @@ enum Wiring {
             GroundService(ledger: store.ledger, resolver: resolver),
             housekeeper(store, settings, files: files, logger: logger),
             delivery,
+            DeliveryTaskService(ledger: store.ledger, deliveries: delivery, clock: clock, logger: logger),
             notices,
             relays,
             engine,

@@ -77,7 +77,7 @@ extension EndToEnd {
 
 extension Arrival {
     /// The delivery as the Python script reads it.
-    fileprivate var recorded: JSON {
+    var recorded: JSON {
         var all = JSONObject()
         for header in headers { all[header.name] = .string(header.value) }
         return ["headers": .object(all), "body": .string(text)]

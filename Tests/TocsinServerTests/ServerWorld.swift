@@ -80,6 +80,9 @@ final class NotedDeliveries: DeliveryControl {
     func resend(_ position: EventPosition, to id: EndpointID) async throws {
         note("resend \(position.sequence) to \(id)")
     }
+
+    func taskBegun(_ task: DeliveryTask) async { note("begun \(task.kind.rawValue) to \(task.endpointID)") }
+    func taskEnded(_ task: DeliveryTask) async { note("ended \(task.kind.rawValue) to \(task.endpointID)") }
 }
 
 /// A server over a ledger in memory, with a platform admin, and a client that talks to its real router.

@@ -27,6 +27,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case endpointNotFound = "endpoint_not_found"
     case eventNotFound = "event_not_found"
     case deliveryNotFound = "delivery_not_found"
+    case operationNotFound = "operation_not_found"
     case consumerNotFound = "consumer_not_found"
     case snapshotNotFound = "snapshot_not_found"
     case snapshotExpired = "snapshot_expired"
@@ -46,6 +47,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case invalidAlarmTransition = "invalid_alarm_transition"
     case invalidTransition = "invalid_transition"
     case lastPartition = "last_partition"
+    case operationEnded = "operation_ended"
+    case operationRunning = "operation_running"
     case partnerHasSites = "partner_has_sites"
     case partnerRevoked = "partner_revoked"
     case siteArmed = "site_armed"
@@ -80,7 +83,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .permissionDenied, .invalidUserCode: .forbidden
         case .notFound, .dealerNotFound, .partnerNotFound, .siteNotFound, .partitionNotFound, .zoneNotFound,
             .deviceNotFound, .relayNotFound, .userNotFound, .scheduleNotFound, .contactNotFound, .appNotFound,
-            .endpointNotFound, .eventNotFound, .deliveryNotFound,
+            .endpointNotFound, .eventNotFound, .deliveryNotFound, .operationNotFound,
             .consumerNotFound, .snapshotNotFound, .alarmNotFound:
             .notFound
         case .snapshotExpired: .gone
@@ -88,7 +91,8 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .alreadyExists, .armFailed, .armingAuthorityConflict, .armingModelLocked, .deletionRefused,
             .endpointDisabled,
             .endpointEnabled, .idempotencyConflict,
-            .idempotencyInProgress, .invalidAlarmTransition, .invalidTransition, .lastPartition, .partnerHasSites,
+            .idempotencyInProgress, .invalidAlarmTransition, .invalidTransition, .lastPartition,
+            .operationEnded, .operationRunning, .partnerHasSites,
             .partnerRevoked,
             .siteArmed, .siteInAlarm, .tooMany, .undeliveredEvents:
             .conflict

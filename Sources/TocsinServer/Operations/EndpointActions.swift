@@ -93,7 +93,8 @@ enum EndpointActions {
         summary: "Enable an endpoint, and say what becomes of its backlog",
         notes: """
             `resume` goes on where it stopped, `skip` forgets what has gathered, retries included, `replay` sends \
-            everything since an instant (`since`) again. The last two are for an endpoint that is disabled.
+            everything since an instant (`since`) again. The last two are for an endpoint that is disabled, and cancel \
+            an operation that was under way there.
             """,
         callers: .admins,
         body: .json(
@@ -117,6 +118,9 @@ enum EndpointActions {
                 endpoint.disabledReason = nil
                 endpoint.failingSince = nil
                 try transaction.update(endpoint)
+                if mode != "resume", let task = try transaction.runningTask(of: id) {
+                    _ = try transaction.cancel(task, at: now)
+                }
                 try moveCursors(of: id, mode: mode, since: since, transaction)
                 if mode == "skip" { try transaction.withdrawDeliveries(of: id, at: now) }
                 return EndpointOperations.change(
@@ -199,32 +203,14 @@ enum EndpointActions {
     ) throws {
         if mode == "resume" { return }
         for cursor in try transaction.cursors(of: endpoint) {
-            let last = try transaction.lastSequence(of: cursor.dealerID)
             let target =
-                try since.map { try lastSequence(of: cursor.dealerID, before: $0, last: last, transaction) } ?? last
-            try transaction.setCursor(
-                EndpointCursor(
-                    endpointID: endpoint,
-                    position: EventPosition(dealerID: cursor.dealerID, sequence: target)
-                )
-            )
+                try since.map { try transaction.lastSequence(of: cursor.dealerID, before: $0) }
+                ?? transaction.lastSequence(of: cursor.dealerID)
+            let place = EventPosition(dealerID: cursor.dealerID, sequence: target)
+            try transaction.setCursor(EndpointCursor(endpointID: endpoint, position: place))
+            // What has a row is passed over where the log is read again, so that it would not be sent.
+            if mode == "replay" { try transaction.forgetDeliveries(of: endpoint, after: place) }
         }
-    }
-
-    /// The last event committed before an instant, by bisection; what is no longer kept counts as before.
-    private static func lastSequence(
-        of dealer: DealerID,
-        before instant: Instant,
-        last: Int64,
-        _ reader: any LedgerReader
-    ) throws -> Int64 {
-        var (low, high) = (Int64(0), last)
-        while low < high {
-            let middle = (low + high + 1) / 2
-            let event = try reader.event(at: EventPosition(dealerID: dealer, sequence: middle))
-            if event.map({ $0.createdAt < instant }) ?? true { low = middle } else { high = middle - 1 }
-        }
-        return low
     }
 }
 

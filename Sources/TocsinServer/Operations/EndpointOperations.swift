@@ -10,6 +10,7 @@ enum EndpointOperations {
     static let all = [
         listOfApp, createForApp, listOfPartner, createForPartner, get, patch, delete,
         EndpointActions.rotateSecret, EndpointActions.test, EndpointActions.enable, EndpointActions.disable,
+        EndpointTasks.replay, EndpointTasks.resendFailed,
     ]
 
     /// Bounds what one app can make the server hold connections and memory for.

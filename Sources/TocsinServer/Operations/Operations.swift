@@ -32,6 +32,7 @@ package enum Operations {
         + AppOperations.all
         + EndpointOperations.all
         + DeliveryOperations.all
+        + TaskOperations.all
         + EventOperations.all
         + EventTypeOperations.all
         + AuditOperations.all

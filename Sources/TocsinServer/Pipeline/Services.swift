@@ -172,6 +172,10 @@ package protocol DeliveryControl: Sendable {
     func sendTest(_ id: EndpointID) async throws -> LoggedEvent
     /// Makes one more attempt of an event, now, whatever became of it before.
     func resend(_ position: EventPosition, to id: EndpointID) async throws
+    /// A task was stored, and runs from now on.
+    func taskBegun(_ task: DeliveryTask) async
+    /// A task was cancelled.
+    func taskEnded(_ task: DeliveryTask) async
 }
 
 extension DeliveryEngine: DeliveryControl {}
