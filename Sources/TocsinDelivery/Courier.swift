@@ -51,7 +51,7 @@ final class Courier: Sendable {
         let event = attempt.event
         let startedAt = clock.now
         let timestamp = String(startedAt.secondsSinceEpoch)
-        let headers = plainHeaders(event, timestamp)
+        let headers = plainHeaders(event, timestamp, parked: attempt.parked)
         let signatures = signer.sign(id: event.id.text, timestamp: timestamp, body: event.body, at: startedAt)
         let shown = shownHeaders(headers, isSigned: signatures != nil)
         var outcome = WebhookOutcome()
@@ -105,7 +105,11 @@ final class Courier: Sendable {
         )
     }
 
-    private func plainHeaders(_ event: LoggedEvent, _ timestamp: String) -> [(String, String)] {
+    private func plainHeaders(
+        _ event: LoggedEvent,
+        _ timestamp: String,
+        parked: EventID?
+    ) -> [(String, String)] {
         var headers: [(String, String)] = []
         headers.reserveCapacity(10 + ownHeaders.count)
         headers.append(DeliveryHeader.timestamp.with(timestamp))
@@ -114,6 +118,7 @@ final class Courier: Sendable {
         headers.append(DeliveryHeader.deliveryID.with(DeliveryID(of: event.id, to: endpointID).text))
         headers.append(DeliveryHeader.sequence.with(String(event.sequence)))
         if tellsDealer { headers.append(DeliveryHeader.dealerID.with(event.dealerID.text)) }
+        if let parked { headers.append(DeliveryHeader.parked.with(parked.text)) }
         headers.append(DeliveryHeader.webhookID.with(event.id.text))
         headers.append(DeliveryHeader.webhookTimestamp.with(timestamp))
         return headers

@@ -207,6 +207,9 @@ package final class DeliveryEngine: Service, EventSink {
         }
     }
 
+    /// How an endpoint's breaker stands; closed for one that is disabled or not known.
+    package func breaker(of id: EndpointID) -> CircuitBreaker { outside.health.breaker(of: id) }
+
     /// Returns when everything that was told to the engine before is handled and recorded.
     package func flush() async {
         await withCheckedContinuation { continuation in
@@ -244,6 +247,7 @@ struct Outside: Sendable {
     let alarm = AlarmClock()
     let metrics = DeliveryMetrics()
     let tasks = TaskSignals()
+    let health = EndpointHealth()
     /// Unbounded, for ends of attempts must not be lost; what can grow is bounded where it is posted.
     let inbox = Inbox<DeliveryMessage>(capacity: .max)
 

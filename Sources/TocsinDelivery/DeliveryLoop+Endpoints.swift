@@ -76,16 +76,16 @@ extension DeliveryLoop {
         enlist(slot, record)
         outside.tasks.changed(record.endpoint.id)
         guard !slot.awaitsRebuild else { return }
-        guard let settings = slot.consumer?.settings else {
+        guard let settings = scheduler[index]?.settings else {
             if record.isActive { begin(slot, record) }
             return
         }
         let isEnabledAgain = record.isActive && !settings.isEnabled
         if isEnabledAgain || record.endpoint.ordering != settings.ordering {
             slot.awaitsRebuild = true
-            slot.consumer?.retire()
+            scheduler.update(index) { $0.retire() }
         }
-        for lane in record.lanes where slot.consumer?.hasLane(of: lane.cursor.dealerID) == false {
+        for lane in record.lanes where scheduler[index]?.hasLane(of: lane.cursor.dealerID) == false {
             tell(index, at: now) { $0.follow(lane.cursor, tail: lane.tail, at: $1) }
         }
         tell(index, at: now) { $0.reconfigure(record.settings, at: $1) }
@@ -93,7 +93,8 @@ extension DeliveryLoop {
     }
 
     private mutating func add(_ record: EndpointRecord, _ courier: Courier) {
-        let slot = Slot(index: slots.count, endpoint: record.endpoint, courier: courier)
+        let index = scheduler.add(DeliveryTenant(record.endpoint.owner))
+        let slot = Slot(index: index, endpoint: record.endpoint, courier: courier)
         slots.append(slot)
         indexOfEndpoint[record.endpoint.id] = slot.index
         if case .partner(let partner) = record.endpoint.owner {
@@ -116,16 +117,16 @@ extension DeliveryLoop {
             record.endpoint.failingSince = nil
             recording.pending.standings.append(EndpointStanding(endpointID: record.endpoint.id, failingSince: nil))
         }
-        slot.consumer = record.consumer
+        scheduler.set(slot.index, record.consumer)
         tell(slot.index, at: now) { $0.wake(at: $1) }
         tellMissedRows(slot)
     }
 
     /// What was put out by the old machine is recorded: a machine made from the ledger takes over.
     mutating func rebuild(_ index: Int) {
-        guard let slot = slots[index], slot.awaitsRebuild, slot.consumer?.isIdle ?? true else { return }
+        guard let slot = slots[index], slot.awaitsRebuild, scheduler[index]?.isIdle ?? true else { return }
         slot.awaitsRebuild = false
-        slot.consumer = nil
+        scheduler.set(index, nil)
         reloads.append(Reload(subject: .endpoint(slot.endpoint.id), continuation: nil))
     }
 
@@ -134,6 +135,8 @@ extension DeliveryLoop {
         slots[index] = nil
         outside.tasks.changed(id)
         for signal in slot.quietWaiters { signal.signal() }
+        scheduler.set(index, nil)
+        outside.health.forget(id)
         held -= slot.heldWhenCounted
         if case .partner(let partner) = slot.endpoint.owner { slotsOfPartner[partner]?.removeAll { $0 == index } }
         for dealer in slotsOfDealer.keys { slotsOfDealer[dealer]?.removeAll { $0 == index } }
@@ -146,7 +149,7 @@ extension DeliveryLoop {
             guard let partner = event.partnerID, partner != last else { continue }
             last = partner
             for index in slotsOfPartner[partner] ?? [] {
-                guard let slot = slots[index], slot.consumer?.hasLane(of: dealer) == false,
+                guard let slot = slots[index], scheduler[index]?.hasLane(of: dealer) == false,
                     slot.askedToFollow.insert(dealer).inserted
                 else { continue }
                 reloads.append(Reload(subject: .endpoint(slot.endpoint.id), continuation: nil))

@@ -101,10 +101,13 @@ extension DeliveryLoop {
         for index in touched {
             guard let slot = slots[index] else { continue }
             slot.isTouched = false
-            recording.pending.cursors += slot.consumer?.takeCursors() ?? []
+            recording.pending.cursors += scheduler.update(index) { $0.takeCursors() } ?? []
             // A disabled endpoint needs no memory; when it is enabled, the ledger tells where to go on.
-            if let consumer = slot.consumer, !consumer.settings.isEnabled, consumer.isIdle { slot.consumer = nil }
-            let count = slot.consumer?.heldCount ?? 0
+            if let consumer = scheduler[index], !consumer.settings.isEnabled, consumer.isIdle {
+                scheduler.set(index, nil)
+                outside.health.forget(slot.endpoint.id)
+            }
+            let count = scheduler[index]?.heldCount ?? 0
             held += count - slot.heldWhenCounted
             slot.heldWhenCounted = count
         }

@@ -18,8 +18,6 @@ struct DeliveryLoop {
         let index: Int
         var endpoint: Endpoint
         var courier: Courier
-        /// None while the endpoint is disabled and nothing of it is in flight.
-        var consumer: EndpointConsumer?
         var wakeAt: Instant?
         /// Something may have moved its cursors since the last recording.
         var isTouched = false
@@ -53,6 +51,8 @@ struct DeliveryLoop {
     let outside: Outside
     var jobs: [Job] = []
 
+    /// By slot; an endpoint has no machine while it is disabled and nothing of it is in flight.
+    var scheduler = DeliveryScheduler()
     var slots: [Slot?] = []
     var indexOfEndpoint: [EndpointID: Int] = [:]
     var slotsOfDealer: [DealerID: [Int]] = [:]
@@ -62,7 +62,7 @@ struct DeliveryLoop {
     var recording = Recording()
     var touched: [Int] = []
     var held = 0
-    var inFlight = 0
+    var inFlight: Int { scheduler.inFlight }
     /// Ends of attempts that wait until the ledger records again.
     private var deferred: [FinishedAttempt] = []
 
@@ -172,16 +172,37 @@ struct DeliveryLoop {
         at now: Instant,
         _ tell: (inout EndpointConsumer, Instant) -> [EndpointConsumer.Action]
     ) {
-        guard let slot = slots[index], let actions = slot.consumer?.apply({ tell(&$0, now) }) else { return }
+        guard let slot = slots[index], scheduler[index] != nil else { return }
+        scheduler.tell(index, at: now, tell)
+        perform(at: now)
+        concludeTelling(slot, at: now)
+    }
+
+    private mutating func concludeTelling(_ slot: Slot, at now: Instant) {
         touch(slot)
-        for action in actions { perform(action, for: slot, at: now) }
-        let wakeAt = slot.consumer?.nextWake(after: now)
-        if wakeAt != slot.wakeAt {
-            slot.wakeAt = wakeAt
-            if let wakeAt { wakes.insert(Wake(at: wakeAt, slot: index)) }
-        }
-        if slot.awaitsRebuild, slot.consumer?.isIdle ?? true { afterRecording(.rebuild(slot: index)) }
+        setWake(slot, after: now)
+        if slot.awaitsRebuild, scheduler[slot.index]?.isIdle ?? true { afterRecording(.rebuild(slot: slot.index)) }
         signalIfQuiet(slot)
+    }
+
+    /// Does what the machines have put out, be it for the one that was told something or for another whose turn it is.
+    private mutating func perform(at now: Instant) {
+        var last: Slot?
+        for (index, action) in scheduler.takeOutputs(at: now) {
+            guard let slot = slots[index] else { continue }
+            perform(action, for: slot, at: now)
+            guard last !== slot else { continue }
+            touch(slot)
+            setWake(slot, after: now)
+            last = slot
+        }
+    }
+
+    private mutating func setWake(_ slot: Slot, after now: Instant) {
+        let wakeAt = scheduler[slot.index]?.nextWake(after: now)
+        guard wakeAt != slot.wakeAt else { return }
+        slot.wakeAt = wakeAt
+        if let wakeAt { wakes.insert(Wake(at: wakeAt, slot: slot.index)) }
     }
 
     private mutating func wake() {
@@ -211,19 +232,21 @@ struct DeliveryLoop {
         case .settled(let event, let state, let attempts):
             outside.metrics.settled(event, state, at: now)
             outside.observer?.settled(event, to: slot.endpoint.id, as: state, attempts: attempts, at: now)
+        case .breaker(let breaker):
+            outside.metrics.breakersOpen(outside.health.note(breaker, of: slot.endpoint.id))
+            guard !breaker.isClosed else { return }
+            outside.logger.info("an endpoint does not answer", metadata: ["endpoint.id": "\(slot.endpoint.id)"])
         }
     }
 
     private mutating func send(_ attempt: EndpointConsumer.Attempt, for slot: Slot) {
-        // What is not begun is still behind the cursor, and is begun after the restart.
-        guard !isStopping else { return }
-        inFlight += 1
         let (outside, courier, index) = (outside, slot.courier, slot.index)
         jobs.append {
             let (result, row, endedAt) = await courier.attempt(attempt, through: outside.sender, clock: outside.clock)
             let finished = FinishedAttempt(
                 slot: index,
                 flight: attempt.flight,
+                deliveryClass: DeliveryClass(attempt.event.type),
                 result: result,
                 row: row,
                 endedAt: endedAt
@@ -237,16 +260,22 @@ struct DeliveryLoop {
             deferred.append(finished)
             return
         }
-        inFlight -= 1
         // An attempt that we ended ourselves says nothing about the receiver.
         if isOutOfTime { return }
         outside.metrics.attempt(finished.result.verdict, microseconds: finished.row.totalMicroseconds)
-        guard slots[finished.slot] != nil else { return }
-        recording.pending.attempts.append(finished.row)
-        let jitter = outside.randomness.fraction()
-        tell(finished.slot, at: finished.endedAt) {
-            $0.finished(finished.flight, finished.result, at: $1, jitter: jitter)
-        }
+        let slot = slots[finished.slot]
+        if slot != nil { recording.pending.attempts.append(finished.row) }
+        scheduler.finished(
+            finished.slot,
+            (finished.flight, finished.deliveryClass),
+            finished.result,
+            took: .microseconds(finished.row.totalMicroseconds),
+            at: finished.endedAt,
+            jitter: outside.randomness.fraction()
+        )
+        perform(at: finished.endedAt)
+        guard let slot else { return }
+        concludeTelling(slot, at: finished.endedAt)
         outside.observer?.attempted(
             finished.row.position,
             to: finished.row.endpointID,
@@ -272,6 +301,8 @@ struct DeliveryLoop {
     private mutating func stop() {
         guard !isStopping else { return }
         isStopping = true
+        // What is not begun is still behind the cursor, and is begun after the restart.
+        scheduler.isStopped = true
         let outside = outside
         let deadline = now + DeliveryEngine.drainBound
         jobs.append {
@@ -279,9 +310,4 @@ struct DeliveryLoop {
             outside.post(.stopNow)
         }
     }
-}
-
-extension EndpointConsumer {
-    /// Lets `body` change the machine where it is, without copying it out.
-    fileprivate mutating func apply<Result>(_ body: (inout EndpointConsumer) -> Result) -> Result { body(&self) }
 }

@@ -44,6 +44,7 @@ enum DeliveryMessage: Sendable {
 struct FinishedAttempt: Sendable {
     var slot: Int
     var flight: Int
+    var deliveryClass: DeliveryClass
     var result: AttemptResult
     var row: DeliveryAttempt
     var endedAt: Instant

@@ -9,6 +9,7 @@ struct DeliveryMetrics: Sendable {
     private let attemptDuration = Timer(label: "tocsin_delivery_attempt_seconds")
     private let held = Gauge(label: "tocsin_deliveries_held")
     private let inFlight = Gauge(label: "tocsin_deliveries_in_flight")
+    private let openBreakers = Gauge(label: "tocsin_delivery_breakers_open")
     private let batchSize = Recorder(label: "tocsin_delivery_batch_attempts")
 
     init() {
@@ -33,6 +34,8 @@ struct DeliveryMetrics: Sendable {
         settled[state]?.increment()
         if state == .delivered { eventToDelivered.recordMilliseconds((now - event.createdAt).milliseconds) }
     }
+
+    func breakersOpen(_ count: Int) { openBreakers.record(count) }
 
     func recorded(attempts: Int, held: Int, inFlight: Int) {
         batchSize.record(attempts)

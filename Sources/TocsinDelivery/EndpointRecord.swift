@@ -88,6 +88,7 @@ struct EndpointRecord: Sendable {
             isEnabled: isActive,
             ordering: endpoint.ordering,
             concurrency: endpoint.concurrency,
+            ratePerSecond: endpoint.ratePerSecond,
             schedule: RetrySchedule(ownSteps: endpoint.retrySchedule?.map { .seconds($0) })
         )
         settings.holdsFresh = hold == .fresh
@@ -95,6 +96,12 @@ struct EndpointRecord: Sendable {
     }
 
     var consumer: EndpointConsumer {
-        EndpointConsumer(settings: settings, failingSince: endpoint.failingSince, lanes: lanes, nextDue: nextDue)
+        EndpointConsumer(
+            settings: settings,
+            failingSince: endpoint.failingSince,
+            lanes: lanes,
+            nextDue: nextDue,
+            isGranted: true
+        )
     }
 }

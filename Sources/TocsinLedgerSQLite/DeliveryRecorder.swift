@@ -64,10 +64,10 @@ struct DeliveryRecorder {
         let insertion = try PreparedStatement(
             database,
             """
-            INSERT INTO exceptional_delivery (endpoint_id, dealer_id, sequence, event_id, state, attempts,
-                next_attempt_at, event_created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO exceptional_delivery (endpoint_id, dealer_id, sequence, event_id, state, attempts, answers,
+                next_attempt_at, event_created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (endpoint_id, dealer_id, sequence) DO UPDATE SET event_id = excluded.event_id,
-                state = excluded.state, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+                state = excluded.state, attempts = excluded.attempts, answers = excluded.answers, next_attempt_at = excluded.next_attempt_at,
                 event_created_at = excluded.event_created_at, updated_at = excluded.updated_at
             """
         )
@@ -79,6 +79,7 @@ struct DeliveryRecorder {
                 delivery.eventID,
                 delivery.state.rawValue,
                 delivery.attempts,
+                delivery.answers,
                 delivery.state.isPending ? delivery.nextAttemptAt : nil,
                 delivery.eventCreatedAt,
                 delivery.updatedAt

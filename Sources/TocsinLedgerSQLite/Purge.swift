@@ -158,7 +158,7 @@ struct Purge {
             [dealer]
         ) { $0.optional(0, $0.integer) }
         let pending = try database.first(
-            "SELECT min(sequence) FROM exceptional_delivery WHERE dealer_id = ? AND state IN ('retrying', 'waiting')",
+            "SELECT min(sequence) FROM exceptional_delivery WHERE dealer_id = ? AND state IN ('retrying', 'waiting', 'parked')",
             [dealer]
         ) { $0.optional(0, $0.integer) }
         return min((passed ?? nil) ?? .max, ((pending ?? nil) ?? .max) - 1)

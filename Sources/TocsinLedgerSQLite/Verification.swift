@@ -125,7 +125,7 @@ struct Verification {
         let lost = try database.all(
             """
             SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery delivery
-                WHERE state IN ('retrying', 'waiting') AND NOT EXISTS (SELECT 1 FROM event WHERE
+                WHERE state IN ('retrying', 'waiting', 'parked') AND NOT EXISTS (SELECT 1 FROM event WHERE
                     event.dealer_id = delivery.dealer_id AND event.sequence = delivery.sequence) LIMIT ?
             """,
             [Self.findingsPerCheck]

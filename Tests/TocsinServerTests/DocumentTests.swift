@@ -88,8 +88,9 @@ import TocsinLedger
             return parameters.filter { $0["required"] == true }.compactMap { $0["name"]?.string }
         }
         let all = DeliveryHeader.allCases.map(\.rawValue)
-        #expect(headers(.alarmCreated) == all.filter { $0 != "X-CHeKT-Dealer-Id" })
-        #expect(headers(.armingCommand) == all.filter { $0 != "X-CHeKT-Delivery-Id" && $0 != "X-CHeKT-Sequence" })
+        #expect(headers(.alarmCreated) == all.filter { $0 != "X-CHeKT-Dealer-Id" && $0 != "X-CHeKT-Parked" })
+        let deliveries = ["X-CHeKT-Delivery-Id", "X-CHeKT-Sequence", "X-CHeKT-Parked"]
+        #expect(headers(.armingCommand) == all.filter { !deliveries.contains($0) })
         let post = try #require(webhooks?["partition.armed"]?["post"])
         #expect(post["description"]?.string?.contains("`sites:read`") == true)
         let content = post["requestBody"]?["content"]?["application/json"]

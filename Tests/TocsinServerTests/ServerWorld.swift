@@ -56,6 +56,7 @@ final class NotedDeliveries: DeliveryControl {
     func appChanged(_ id: AppID) async { note("changed \(id)") }
     func endpointDeleted(_ id: EndpointID) async { note("deleted \(id)") }
     func partnerChanged(_ id: PartnerID) async { note("changed \(id)") }
+    func breaker(of id: EndpointID) -> CircuitBreaker { CircuitBreaker() }
     func flush() async { note("flush") }
 
     func sendTest(_ id: EndpointID) async throws -> LoggedEvent {

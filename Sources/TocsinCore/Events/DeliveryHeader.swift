@@ -7,6 +7,7 @@ package enum DeliveryHeader: String, CaseIterable, Sendable {
     case deliveryID = "X-CHeKT-Delivery-Id"
     case sequence = "X-CHeKT-Sequence"
     case dealerID = "X-CHeKT-Dealer-Id"
+    case parked = "X-CHeKT-Parked"
     case webhookID = "webhook-id"
     case webhookTimestamp = "webhook-timestamp"
     case webhookSignature = "webhook-signature"
@@ -22,6 +23,8 @@ package enum DeliveryHeader: String, CaseIterable, Sendable {
         case .deliveryID: "The delivery of this event to this endpoint, the same on every attempt."
         case .sequence: "The event's number in its dealer's log."
         case .dealerID: "To a partner's endpoint: whose log it is."
+        case .parked:
+            "With `ordering: site`: the `id` of an event of the same site that was refused again and again, and may come later."
         case .webhookID: "The event's `id`, as Standard Webhooks wants it."
         case .webhookTimestamp: "Unix seconds of this attempt, as Standard Webhooks wants it."
         case .webhookSignature:
@@ -36,6 +39,7 @@ package enum DeliveryHeader: String, CaseIterable, Sendable {
         // A command is neither a delivery nor an entry of a log, and goes to partners only.
         case .deliveryID, .sequence: type.isLogged
         case .dealerID: type.isForPartners ? true : nil
+        case .parked: type.isLogged ? nil : false
         }
     }
 }

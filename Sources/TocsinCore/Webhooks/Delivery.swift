@@ -4,19 +4,19 @@ package enum DeliveryState: String, CaseIterable, Sendable {
     case retrying
     /// Behind a failed one of the same site, at an endpoint that asks for order; or put in the way by a task, and not tried.
     case waiting
+    /// The receiver refused it again and again; it is still tried, and its site goes on without it.
+    case parked
     /// 2xx.
     case delivered
     /// All attempts are used up, or the endpoint said that it is gone.
     case dead
     /// Subscription or scope no longer allow it; neither sent nor lost.
     case withdrawn
-}
 
-extension DeliveryState {
     /// Whether another attempt is to come.
     package var isPending: Bool {
         switch self {
-        case .retrying, .waiting: true
+        case .retrying, .waiting, .parked: true
         case .delivered, .dead, .withdrawn: false
         }
     }
@@ -48,7 +48,9 @@ package struct ExceptionalDelivery: Hashable, Sendable {
     package var state: DeliveryState
     /// Attempts made so far.
     package var attempts: Int
-    /// When the next attempt is due, while `retrying` or `waiting`.
+    /// Those of them that the receiver answered while it was not down; with order a poison event is told by them.
+    package var answers: Int
+    /// When the next attempt is due, while one is to come.
     package var nextAttemptAt: Instant?
     /// When the event was committed: the schedule ends 24 h after it.
     package var eventCreatedAt: Instant
@@ -62,6 +64,7 @@ package struct ExceptionalDelivery: Hashable, Sendable {
         eventID: EventID,
         state: DeliveryState,
         attempts: Int,
+        answers: Int = 0,
         nextAttemptAt: Instant?,
         eventCreatedAt: Instant,
         updatedAt: Instant,
@@ -72,6 +75,7 @@ package struct ExceptionalDelivery: Hashable, Sendable {
         self.eventID = eventID
         self.state = state
         self.attempts = attempts
+        self.answers = answers
         self.nextAttemptAt = nextAttemptAt
         self.eventCreatedAt = eventCreatedAt
         self.updatedAt = updatedAt

@@ -59,7 +59,8 @@ package struct DeliveryTask: Hashable, Sendable {
             delivered = states[.delivered] ?? 0
             dead = states[.dead] ?? 0
             withdrawn = states[.withdrawn] ?? 0
-            retrying = states[.retrying] ?? 0
+            // What is parked is being retried; only its site does not wait for it.
+            retrying = (states[.retrying] ?? 0) + (states[.parked] ?? 0)
             waiting = states[.waiting] ?? 0
         }
 

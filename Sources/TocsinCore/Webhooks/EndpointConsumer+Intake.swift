@@ -49,6 +49,16 @@ extension EndpointConsumer {
     /// Takes the next event of a lane, or passes over it; false if there is no room for it now.
     mutating func look(at event: LoggedEvent, in lane: Int, _ now: Instant) -> Bool {
         guard isActive, !settings.holdsFresh else { return false }
+        if let hasRow = lanes[lane].ahead.removeValue(forKey: event.sequence) {
+            if hasRow {
+                lanes[lane].passedAhead = event.sequence
+                passOver(event.sequence, in: lane)
+            } else {
+                lanes[lane].seenTo = event.sequence
+                lanes[lane].open(event.sequence)
+            }
+            return true
+        }
         guard settings.subscription.takes(event) else {
             passOver(event.sequence, in: lane)
             return true
@@ -60,30 +70,65 @@ extension EndpointConsumer {
         return true
     }
 
+    /// Events that may wait for their first attempt; while the breaker is open the cursor waits instead.
+    private var room: Int { breaker.isClosed ? limits.buffer : min(limits.buffer, limits.whileOpen) }
+
     private var hasRoom: Bool {
-        unattempted < limits.buffer && (!isOrdered || rowsBeyond == nil && loading == nil && rowsHeld < rowsLimit)
+        guard unattempted < room else { return false }
+        guard isOrdered else { return true }
+        // Behind a failed delivery of its site an event becomes a row: an outage must not make rows of all.
+        if !breaker.isClosed, !fresh.alarm.isEmpty || !fresh.ordinary.isEmpty { return false }
+        return rowsBeyond == nil && loading == nil && rowsHeld < rowsLimit
+    }
+
+    /// Takes an alarm that stands behind a backlog, so that it does not wait for that.
+    ///
+    /// Until the log's reading has come to it only a row can tell that it is done; so it gets one, whatever becomes of it.
+    mutating func takeAhead(_ event: LoggedEvent, in lane: Int, _ now: Instant) {
+        guard isActive, !settings.holdsFresh, event.type.isAlarmClass, !isOrdered || event.siteID == nil,
+            unattemptedAhead < limits.express, lanes[lane].ahead.count < limits.ahead,
+            lanes[lane].ahead[event.sequence] == nil, event.sequence > lanes[lane].recoverTo,
+            settings.subscription.takes(event)
+        else { return }
+        lanes[lane].ahead[event.sequence] = false
+        unattemptedAhead += 1
+        fresh.alarm.append(Held(event: event, attempts: 0, hasRow: false, due: now, isExpress: true))
     }
 
     private mutating func enqueue(_ held: Held, _ now: Instant) {
-        guard isOrdered, let site = held.event.siteID else {
+        guard let site = key(of: held.event) else {
             unattempted += 1
-            fresh.append(held)
+            fresh[held.deliveryClass].append(held)
             return
         }
-        guard let isBlocked = lines[site]?.isBlocked else {
-            lines[site] = Line(isBlocked: false)
+        guard var line = lines[site], line.hasHead else {
+            lines[site, default: Line()].hasHead = true
             unattempted += 1
-            fresh.append(held)
+            fresh[held.deliveryClass].append(held)
             return
         }
         var held = held
-        if isBlocked {
+        lines[site] = nil
+        if line.isBlocked {
             makeRow(&held, state: .waiting, now)
             rowsInLines += 1
         } else {
             unattempted += 1
         }
-        lines[site]?.waiting.append(held)
+        line.waiting.append(held)
+        lines[site] = line
+    }
+
+    /// Gives what waits back to the log, while the breaker is open: the newest first, as far as nothing else holds it.
+    mutating func giveBack() {
+        guard !isOrdered else { return }
+        while unattempted > limits.whileOpen, let held = fresh.ordinary.last, !held.hasRow,
+            let lane = laneIndex(of: held.event), lanes[lane].giveBack(held.event.sequence)
+        {
+            fresh.ordinary.removeLast()
+            unattempted -= 1
+            listIfBehind(lane)
+        }
     }
 
     private mutating func passOver(_ sequence: Int64, in lane: Int) {
@@ -109,8 +154,8 @@ extension EndpointConsumer {
     ///
     /// It waits until the buffer is half empty, so that one read brings many events.
     mutating func readIfNeeded() {
-        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty,
-            unattempted <= limits.buffer / 2, hasRoom
+        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty, unattempted <= room / 2,
+            hasRoom
         else {
             return
         }
@@ -131,7 +176,7 @@ extension EndpointConsumer {
                     LogRead(
                         dealerID: lanes[lane].dealerID,
                         after: lanes[lane].seenTo,
-                        limit: limits.buffer - unattempted,
+                        limit: room - unattempted,
                         tail: lanes[lane].tail,
                         asksForRows: lanes[lane].isRecovering
                     )

@@ -4,28 +4,17 @@ extension EndpointConsumer {
     mutating func retry(_ held: Held, at due: Instant, _ now: Instant) {
         var held = held
         held.due = due
-        makeRow(&held, state: .retrying, now)
-        if isOrdered, let site = held.event.siteID { block(site, until: due, now) }
+        let site = key(of: held.event)
+        if let site, !held.isParked, park(&held, at: site, now) { return insertRetry(held) }
+        makeRow(&held, state: held.isParked ? .parked : .retrying, now)
+        if let site, !held.isParked { block(site, until: due, now) }
         insertRetry(held)
-    }
-
-    /// Turns what waits behind a failed delivery into rows, so that the cursor can pass.
-    private mutating func block(_ site: SiteID, until due: Instant, _ now: Instant) {
-        guard var line = lines.removeValue(forKey: site) else { return }
-        line.isBlocked = true
-        line.waiting.update { held in
-            guard !held.hasRow else { return }
-            held.due = due
-            makeRow(&held, state: .waiting, now)
-            unattempted -= 1
-            rowsInLines += 1
-        }
-        lines[site] = line
     }
 
     mutating func makeRow(_ held: inout Held, state: DeliveryState, _ now: Instant) {
         save(held, state: state, due: held.due, now)
         guard !held.hasRow else { return }
+        _ = leaveAhead(held)
         held.hasRow = true
         close(held.event)
     }
@@ -40,6 +29,7 @@ extension EndpointConsumer {
                     eventID: held.event.id,
                     state: state,
                     attempts: held.attempts,
+                    answers: held.answers,
                     nextAttemptAt: due,
                     eventCreatedAt: held.event.createdAt,
                     updatedAt: now
@@ -50,26 +40,21 @@ extension EndpointConsumer {
 
     /// Holds a row until it is due; where there are too many, the ones that are due last stay in the ledger only.
     mutating func insertRetry(_ held: Held) {
-        var low = 0
-        var high = retries.count
-        while low < high {
-            let middle = (low + high) / 2
-            // Among equals the first in comes last in the array, and so goes out first.
-            if retries[middle].due >= held.due, retries[middle].due != held.due {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        retries.insert(held, at: low)
-        guard !isOrdered, retries.count > limits.rows else { return }
-        let evicted = retries.removeFirst()
+        retries[held.deliveryClass].insert(held)
+        guard !isOrdered, rowsHeld > limits.rows, let evicted = evictLast() else { return }
         rowsBeyond = rowsBeyond.map { min($0, evicted.due) } ?? evicted.due
         if let already = loading?.evictedDue {
             loading?.evictedDue = min(already, evicted.due)
         } else if loading != nil {
             loading?.evictedDue = evicted.due
         }
+    }
+
+    /// Gives up the row that is due last.
+    private mutating func evictLast() -> Held? {
+        guard let alarm = retries.alarm.lastDue else { return retries.ordinary.evict() }
+        guard let ordinary = retries.ordinary.lastDue, ordinary >= alarm else { return retries.alarm.evict() }
+        return retries.ordinary.evict()
     }
 
     // MARK: - Loading
@@ -81,7 +66,8 @@ extension EndpointConsumer {
             guard rowsHeld < half else { return }
         } else {
             // Worth it only while fewer than half of those held are due: else the receiver is what we wait for.
-            guard rowsBeyond <= now, retries.count < half || retries[retries.count - half].due > now else { return }
+            let due = DeliveryClass.allCases.reduce(0) { $0 + retries[$1].dueCount(at: now) }
+            guard rowsBeyond <= now, due < half else { return }
         }
         loading = Loading()
         // With order every row must be known, also those by which a blocked site overshot the limit.
@@ -110,7 +96,10 @@ extension EndpointConsumer {
         for (row, event) in rows.sorted(by: { $0.row.position < $1.row.position }) where !known.contains(row.position) {
             if let event {
                 let due = row.nextAttemptAt ?? now
-                place(Held(event: event, attempts: row.attempts, hasRow: true, due: due, task: row.task))
+                var held = Held(event: event, attempts: row.attempts, answers: row.answers, hasRow: true, due: due)
+                held.isParked = isOrdered && row.state == .parked
+                held.task = row.task
+                place(held)
             } else {
                 saveOutlived(row, now)
             }
@@ -126,17 +115,29 @@ extension EndpointConsumer {
     }
 
     private func heldPositions() -> Set<EventPosition> {
-        var positions = Set(retries.map(\.event.position))
+        var positions: Set<EventPosition> = []
+        for deliveryClass in DeliveryClass.allCases {
+            positions.formUnion(retries[deliveryClass].items.map(\.event.position))
+        }
         for case let held? in flights { positions.insert(held.event.position) }
-        for line in lines.values { positions.formUnion(line.waiting.elements.map(\.event.position)) }
+        for line in lines.values {
+            positions.formUnion(line.waiting.elements.map(\.event.position))
+            positions.formUnion(line.stalled.map(\.event.position))
+        }
         return positions
     }
 
     /// Puts a row where it waits: behind its site's line, or with those that have a time.
     private mutating func place(_ held: Held) {
-        guard isOrdered, let site = held.event.siteID else { return insertRetry(held) }
-        guard lines[site] != nil else {
-            lines[site] = Line(isBlocked: true)
+        guard let site = key(of: held.event) else { return insertRetry(held) }
+        if held.isParked {
+            // Who was told of it before a restart is told again: that is not recorded.
+            parkedBefore[site] = (held.event.id, held.event.position)
+            return insertRetry(held)
+        }
+        guard lines[site]?.hasHead == true else {
+            lines[site, default: Line()].hasHead = true
+            lines[site]?.isBlocked = true
             return insertRetry(held)
         }
         lines[site]?.isBlocked = true
@@ -162,11 +163,13 @@ extension EndpointConsumer {
     ///   - now: The present time.
     /// - Returns: What to do; nothing if an attempt is under way or about to be.
     package mutating func resend(_ event: LoggedEvent, attempts: Int, at now: Instant) -> [Action] {
-        guard isActive, let lane = laneIndex(of: event), !lanes[lane].isOpen(event.sequence) else { return [] }
-        if let index = retries.firstIndex(where: { $0.event.position == event.position }) {
-            var held = retries.remove(at: index)
+        guard isActive, let lane = laneIndex(of: event), !lanes[lane].isOpen(event.sequence),
+            lanes[lane].ahead[event.sequence] != false
+        else { return [] }
+        note { $0.probe(at: now) }
+        if var held = retries[DeliveryClass(event.type)].remove(event.position) {
             held.due = now
-            makeRow(&held, state: .retrying, now)
+            makeRow(&held, state: held.isParked ? .parked : .retrying, now)
             insertRetry(held)
         } else if !heldPositions().contains(event.position) {
             let held = Held(event: event, attempts: attempts, hasRow: true, due: now)

@@ -14,9 +14,7 @@ extension EndpointConsumer {
         // A load that is under way may have read before they were there.
         if let loading { self.loading?.evictedDue = loading.evictedDue.map { min($0, now) } ?? now }
         if !hastened.isEmpty {
-            let held = retries.filter { hastened.contains($0.event.position) && $0.due > now }
-            retries.removeAll { hastened.contains($0.event.position) && $0.due > now }
-            for var held in held {
+            for var held in takeRetries(where: { hastened.contains($0.event.position) && $0.due > now }) {
                 held.due = now
                 insertRetry(held)
             }
@@ -28,12 +26,16 @@ extension EndpointConsumer {
     package mutating func taskWasCancelled(_ id: DeliveryTaskID, at now: Instant) -> [Action] {
         cancelledTasks.append(id)
         if cancelledTasks.count > Self.cancelledTasksMaximum { cancelledTasks.removeFirst() }
-        let held = retries
-        retries = held.filter { cancelledEnd(of: $0) == nil }
-        for held in held {
-            if let end = cancelledEnd(of: held) { settle(held, end, now) }
+        let tasks = cancelledTasks
+        for held in takeRetries(where: { $0.task.map { tasks.contains($0.id) } ?? false }) {
+            // What was on its way without the task goes on.
+            if let end = cancelledEnd(of: held) { settle(held, end, now) } else { insertRetry(held) }
         }
         return goOn(now)
+    }
+
+    private mutating func takeRetries(where isMeant: (Held) -> Bool) -> [Held] {
+        DeliveryClass.allCases.flatMap { retries[$0].removeAll(where: isMeant) }
     }
 
     /// What a delivery comes to that went with a task which was cancelled; none for all others.

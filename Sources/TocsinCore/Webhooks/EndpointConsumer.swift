@@ -18,6 +18,12 @@ package struct EndpointConsumer: Sendable {
         package var rows = 128
         /// Rows held where order is asked for: there the machine must know every row, so at this many it takes no events.
         package var orderedRows = 1024
+        /// Events held while the breaker is open: enough to probe with; the log has the rest.
+        package var whileOpen = 16
+        /// Alarms taken ahead of a backlog that wait for their first attempt; further ones wait their turn in the log.
+        package var express = 64
+        /// Alarms taken ahead that the log's reading has yet to come to: eight bytes each.
+        package var ahead = 1024
 
         package init() {}
 
@@ -29,8 +35,19 @@ package struct EndpointConsumer: Sendable {
         }
     }
 
-    /// After so many first attempts a due retry goes first, so that a steady stream does not starve retries.
-    static let startsPerRetry = 8
+    /// The numbers that its decisions turn on; simulations change them to see that it is noticed.
+    package struct Rules: Hashable, Sendable {
+        /// After so many first attempts a due retry goes first, so that a steady stream does not starve retries.
+        package var startsPerRetry = 8
+        package var failuresToOpen = CircuitBreaker.failuresToOpen
+        /// An event that the receiver answered so often, but never with 2xx, lets its site go on (design, delivery: order).
+        package var answersToPark = 5
+        /// One in so many of the endpoint's attempts in flight is kept for alarms, where it has that many.
+        package var concurrencyPerReserved = 8
+
+        package init() {}
+    }
+
     /// A cursor that has moved this far over events that are not for the endpoint is worth recording on its own.
     package static let cursorLagMaximum: Int64 = 1000
     /// How long to leave the ledger alone after it could not be read.
@@ -42,6 +59,7 @@ package struct EndpointConsumer: Sendable {
         package var isEnabled: Bool
         package var ordering: DeliveryOrdering
         package var concurrency: Int
+        package var ratePerSecond: Int?
         package var schedule: RetrySchedule
         /// A task is putting rows of older events in the way, and order is asked for: newer ones stay in the log.
         package var holdsFresh = false
@@ -51,12 +69,14 @@ package struct EndpointConsumer: Sendable {
             isEnabled: Bool = true,
             ordering: DeliveryOrdering = .none,
             concurrency: Int = Endpoint.defaultConcurrency,
+            ratePerSecond: Int? = nil,
             schedule: RetrySchedule = RetrySchedule()
         ) {
             self.subscription = subscription
             self.isEnabled = isEnabled
             self.ordering = ordering
             self.concurrency = concurrency
+            self.ratePerSecond = ratePerSecond
             self.schedule = schedule
         }
     }
@@ -79,6 +99,8 @@ package struct EndpointConsumer: Sendable {
         case saveCursors
         /// A delivery has come to its end; for observers.
         case settled(LoggedEvent, DeliveryState, attempts: Int)
+        /// The breaker opened or closed; for metrics and the API.
+        case breaker(CircuitBreaker)
     }
 
     package struct Attempt: Sendable {
@@ -87,6 +109,8 @@ package struct EndpointConsumer: Sendable {
         package var event: LoggedEvent
         /// 1 for the first.
         package var number: Int
+        /// With order: the event before it at its site that was parked, and so may come after it.
+        package var parked: EventID?
     }
 
     package struct LogRead: Hashable, Sendable {
@@ -103,21 +127,25 @@ package struct EndpointConsumer: Sendable {
     struct Held: Sendable {
         var event: LoggedEvent
         var attempts: Int
+        /// Attempts that the receiver answered, while it was not down.
+        var answers = 0
         var hasRow: Bool
         var due: Instant
         /// The task that it goes with: cancelled, it takes it along.
         var task: TaskMark?
-    }
-
-    /// What waits behind the one delivery of a site that is being tried, in the log's order.
-    struct Line: Sendable {
-        /// A row leads the line: what joins it becomes a row too, so that the cursor can pass.
-        var isBlocked: Bool
-        var waiting = Queue<Held>()
+        /// With order: its site goes on without it.
+        var isParked = false
+        /// It was taken ahead of a backlog.
+        var isExpress = false
     }
 
     package internal(set) var settings: Settings
     let limits: Limits
+    let rules: Rules
+    /// It waits for ``begin(_:at:)``: somebody shares out attempts among endpoints.
+    let isGranted: Bool
+    package private(set) var breaker: CircuitBreaker
+    var bucket: RateBucket?
     /// Nothing new is begun and no cursor put out; what is in flight ends.
     package internal(set) var isRetired = false
 
@@ -127,15 +155,18 @@ package struct EndpointConsumer: Sendable {
     var movedLanes: [Int] = []
     var hasAskedToSaveCursors = false
 
-    var fresh = Queue<Held>()
-    /// Taken events without a row that are not in flight.
+    /// What waits for its first attempt, and rows that a line brought to their turn.
+    var fresh = PerClass(Queue<Held>())
+    /// Taken events without a row that are not in flight; those taken ahead are counted by themselves.
     var unattempted = 0
-    var startsSinceRetry = 0
-    /// By due time, the earliest last.
-    var retries: [Held] = []
+    var unattemptedAhead = 0
+    var startsSinceRetry = PerClass(0)
+    var retries = PerClass(DueList())
     /// Rows in sites' lines.
     var rowsInLines = 0
     var lines: [SiteID: Line] = [:]
+    /// With order: what the next event of a site has to say; at most one per parked row.
+    var parkedBefore: [SiteID: (id: EventID, position: EventPosition)] = [:]
     var flights: [Held?] = []
     var freeFlights: [Int] = []
 
@@ -165,15 +196,23 @@ package struct EndpointConsumer: Sendable {
     ///   - lanes: Per dealer the cursor, and how far the log reaches.
     ///   - nextDue: When the earliest row of the retry table is due.
     ///   - limits: What bounds the memory.
+    ///   - rules: The numbers that decisions turn on.
+    ///   - isGranted: It begins attempts only when ``begin(_:at:)`` is called, not by itself.
     package init(
         settings: Settings,
         failingSince: Instant? = nil,
         lanes: [(cursor: EventPosition, tail: Int64)],
         nextDue: Instant? = nil,
-        limits: Limits = Limits()
+        limits: Limits = Limits(),
+        rules: Rules = Rules(),
+        isGranted: Bool = false
     ) {
         self.settings = settings
         self.limits = limits
+        self.rules = rules
+        self.isGranted = isGranted
+        breaker = CircuitBreaker(isCautious: failingSince != nil, failuresToOpen: rules.failuresToOpen)
+        bucket = settings.ratePerSecond.map { RateBucket(perSecond: $0) }
         watch = FailureWatch(failingSince: failingSince)
         rowsBeyond = nextDue
         for lane in lanes { addLane(lane.cursor, tail: lane.tail) }
@@ -184,8 +223,8 @@ package struct EndpointConsumer: Sendable {
     package var isIdle: Bool { inFlight == 0 && !isReading && loading == nil }
     package var failingSince: Instant? { watch.failingSince }
     /// Deliveries held in memory; for metrics and tests.
-    package var heldCount: Int { unattempted + rowsHeld }
-    var rowsHeld: Int { retries.count + rowsInLines }
+    package var heldCount: Int { unattempted + unattemptedAhead + rowsHeld }
+    var rowsHeld: Int { retries.alarm.count + retries.ordinary.count + rowsInLines }
     var isActive: Bool { settings.isEnabled && !isRetired }
     var isOrdered: Bool { settings.ordering == .site }
     var rowsLimit: Int { isOrdered ? limits.orderedRows : limits.rows }
@@ -199,7 +238,9 @@ package struct EndpointConsumer: Sendable {
         func consider(_ instant: Instant?) {
             if let instant, instant > now { earliest = earliest.map { min($0, instant) } ?? instant }
         }
-        consider(retries.last?.due)
+        for deliveryClass in DeliveryClass.allCases { consider(retries[deliveryClass].due) }
+        consider(breaker.pausesUntil)
+        if let bucket, !bucket.allows(at: now), isAnythingReady(at: now) { consider(bucket.next(after: now)) }
         if loading == nil { consider(rowsBeyond) }
         consider(watch.nextAnnouncement)
         consider(troubleUntil)
@@ -221,7 +262,8 @@ package struct EndpointConsumer: Sendable {
         guard let first = events.first, let lane = laneOfDealer[first.dealerID] else { return [] }
         for event in events where event.sequence > lanes[lane].seenTo {
             lanes[lane].tail = max(lanes[lane].tail, event.sequence)
-            if event.sequence == lanes[lane].seenTo + 1 { _ = look(at: event, in: lane, now) }
+            if event.sequence == lanes[lane].seenTo + 1, look(at: event, in: lane, now) { continue }
+            takeAhead(event, in: lane, now)
         }
         listIfBehind(lane)
         return goOn(now)
@@ -242,8 +284,14 @@ package struct EndpointConsumer: Sendable {
     }
 
     /// Takes over changed settings; order, and enabling again, need a machine made anew from the ledger.
+    ///
+    /// Whoever changes an endpoint that is down may have mended it: it is probed at once.
     package mutating func reconfigure(_ settings: Settings, at now: Instant) -> [Action] {
+        if settings.ratePerSecond != self.settings.ratePerSecond {
+            bucket = settings.ratePerSecond.map { RateBucket(perSecond: $0) }
+        }
         self.settings = settings
+        breaker.probe(at: now)
         return goOn(now)
     }
 
@@ -273,12 +321,23 @@ package struct EndpointConsumer: Sendable {
     mutating func goOn(_ now: Instant) -> [Action] {
         if isActive {
             if let until = troubleUntil, until <= now { troubleUntil = nil }
-            startAttempts(now)
+            if !isGranted {
+                while let next = demand(at: now) { start(next, now) }
+            }
             loadIfNeeded(now)
             readIfNeeded()
         }
         defer { actions = [] }
         return actions
+    }
+
+    /// Lets the breaker note something, and tells when that opened or closed it.
+    mutating func note(_ change: (inout CircuitBreaker) -> Void) {
+        let before = breaker
+        change(&breaker)
+        if before.isClosed != breaker.isClosed || before.isRecovering != breaker.isRecovering {
+            actions.append(.breaker(breaker))
+        }
     }
 
     mutating func announce(_ stage: FailureWatch.Stage) {

@@ -9,6 +9,26 @@ struct Queue<Element: Sendable>: Sendable {
 
     mutating func append(_ element: Element) { items.append(element) }
 
+    mutating func prepend(_ element: Element) {
+        if head > 0 {
+            head -= 1
+            items[head] = element
+        } else {
+            items.insert(element, at: 0)
+        }
+    }
+
+    var last: Element? { items.last ?? nil }
+
+    mutating func removeLast() {
+        guard !isEmpty else { return }
+        items.removeLast()
+        if head == items.count {
+            items.removeAll()
+            head = 0
+        }
+    }
+
     mutating func popFirst() -> Element? {
         guard head < items.count, let element = items[head] else { return nil }
         items[head] = nil
@@ -55,6 +75,10 @@ struct LogLane: Sendable {
     /// Up to here rows in the retry table may be ahead of the cursor: the log's end when the lane was made.
     let recoverTo: Int64
     var isListedAsMoved = false
+    /// Events in front of `seenTo` that were taken ahead, and whether they have a row by now.
+    var ahead: [Int64: Bool] = [:]
+    /// The last of them that the log's reading has passed: only its row tells of it by now.
+    var passedAhead: Int64 = 0
     private var sequences: [Int64] = []
     private var isDone: [Bool] = []
     private var head = 0
@@ -78,6 +102,24 @@ struct LogLane: Sendable {
     mutating func open(_ sequence: Int64) {
         sequences.append(sequence)
         isDone.append(false)
+    }
+
+    /// Gives an event back to the log, if it is the last that was taken; false if it is not.
+    mutating func giveBack(_ sequence: Int64) -> Bool {
+        guard sequence > passedAhead, head < sequences.count, sequences.last == sequence, isDone.last == false else {
+            return false
+        }
+        sequences.removeLast()
+        isDone.removeLast()
+        seenTo = sequence - 1
+        return true
+    }
+
+    /// Notes that an event that was taken ahead gets a row; false if it stands in the lane by now, or has one.
+    mutating func leaveAhead(_ sequence: Int64) -> Bool {
+        guard ahead[sequence] == false else { return false }
+        ahead[sequence] = true
+        return true
     }
 
     func isOpen(_ sequence: Int64) -> Bool {

@@ -6,7 +6,7 @@ extension DeliveryLoop {
     mutating func rowsWereAdded(to id: EndpointID, _ hastened: Set<EventPosition>) {
         guard let index = indexOfEndpoint[id], let slot = slots[index] else { return }
         // A machine that is made anew has read the retry table before or after: it is told when it is there.
-        if slot.awaitsRebuild || slot.consumer == nil { slot.hasMissedRows = true }
+        if slot.awaitsRebuild || scheduler[slot.index] == nil { slot.hasMissedRows = true }
         tell(index, at: now) { $0.rowsWereAdded(hastened: hastened, at: $1) }
     }
 
@@ -29,7 +29,7 @@ extension DeliveryLoop {
 
     /// Nothing is in flight: whoever waits for that hears of it when all is recorded.
     mutating func signalIfQuiet(_ slot: Slot) {
-        guard !slot.quietWaiters.isEmpty, slot.consumer?.isIdle ?? true else { return }
+        guard !slot.quietWaiters.isEmpty, scheduler[slot.index]?.isIdle ?? true else { return }
         for signal in slot.quietWaiters { afterRecording(.signal(signal)) }
         slot.quietWaiters = []
     }

@@ -16,6 +16,7 @@ enum Schema {
         ("0009 alarms of devices", Migration0009.migrate),
         ("0010 site states", Migration0010.migrate),
         ("0011 delivery tasks", Migration0011.migrate),
+        ("0012 parked deliveries", Migration0012.migrate),
     ]
 
     /// The version that this program reads and writes.

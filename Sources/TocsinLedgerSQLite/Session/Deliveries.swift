@@ -187,7 +187,7 @@ private struct DeliveryList {
 extension ExceptionalDelivery {
     static let select = """
         SELECT endpoint_id, dealer_id, sequence, event_id, state, attempts, next_attempt_at, event_created_at, updated_at,
-            task_id, task_prior FROM exceptional_delivery
+            task_id, task_prior, answers FROM exceptional_delivery
         """
 
     init(_ row: ResultRow) throws {
@@ -197,6 +197,7 @@ extension ExceptionalDelivery {
             eventID: row.id(3),
             state: try row.word(4),
             attempts: row.int(5),
+            answers: row.int(11),
             nextAttemptAt: row.optional(6, row.instant),
             eventCreatedAt: row.instant(7),
             updatedAt: row.instant(8),

@@ -55,8 +55,8 @@ extension SQLiteReading {
         try tasks(
             """
             WHERE ended_at IS NOT NULL AND state <> 'done' AND EXISTS (SELECT 1 FROM exceptional_delivery
-                WHERE task_id = delivery_task.id AND state IN ('retrying', 'waiting')
-                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting'))
+                WHERE task_id = delivery_task.id AND state IN ('retrying', 'waiting', 'parked')
+                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting', 'parked'))
             """,
             []
         )
@@ -211,15 +211,15 @@ extension SQLiteTransaction {
         try database.run(
             """
             UPDATE exceptional_delivery SET state = task_prior
-                WHERE task_id = ? AND state = 'waiting' AND task_prior IN ('retrying', 'waiting')
+                WHERE task_id = ? AND state = 'waiting' AND task_prior IN ('retrying', 'waiting', 'parked')
             """,
             [task]
         )
         return try database.run(
             """
             UPDATE exceptional_delivery SET state = coalesce(task_prior, 'withdrawn'), next_attempt_at = NULL,
-                updated_at = ? WHERE task_id = ? AND state IN ('retrying', 'waiting')
-                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting')
+                updated_at = ? WHERE task_id = ? AND state IN ('retrying', 'waiting', 'parked')
+                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting', 'parked')
             """,
             [now, task]
         )

@@ -127,7 +127,7 @@ extension SQLiteTransaction {
         try database.run(
             """
             UPDATE exceptional_delivery SET state = 'withdrawn', next_attempt_at = NULL, updated_at = ?
-                WHERE endpoint_id = ? AND state IN ('retrying', 'waiting')
+                WHERE endpoint_id = ? AND state IN ('retrying', 'waiting', 'parked')
             """,
             [instant, endpoint]
         )

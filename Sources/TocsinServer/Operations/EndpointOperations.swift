@@ -42,6 +42,7 @@ enum EndpointOperations {
         .required("enabled", .boolean),
         .optional("disabled_reason", .string(1...64)),
         .optional("failing_since", .time),
+        .optional("breaker", breaker),
         .required("created_at", .time),
     ]
 
@@ -54,6 +55,12 @@ enum EndpointOperations {
     private static let events = Schema.array(
         of: .oneOf(EventType.allCases.filter(\.isSubscribable).map(\.rawValue)),
         count: 1...EventType.allCases.count
+    )
+    private static let breaker = Schema.object([
+        .required("state", .oneOf(CircuitBreaker.State.self)), .optional("probe_at", .time),
+    ])
+    .described(
+        "Only where a single enabled endpoint is read. `open`: it does not answer, and is left alone until `probe_at`."
     )
     private static let concurrency = Schema.integer(1...64).described("Attempts in flight at once.")
     private static let rate = Schema.integer(1...10_000).described("Attempts a second, at most.")
@@ -99,6 +106,12 @@ enum EndpointOperations {
     static func json(_ endpoint: Endpoint, secret: String) -> JSON {
         var object = object(endpoint)
         object["secret"] = .string(secret)
+        return .object(object)
+    }
+
+    private static func json(_ breaker: CircuitBreaker, at now: Instant) -> JSON {
+        var object: JSONObject = ["state": .string(breaker.state(at: now).rawValue)]
+        object["probe_at"] = breaker.pausesUntil.map { .string($0.rfc3339Seconds) }
         return .object(object)
     }
 
@@ -192,7 +205,12 @@ enum EndpointOperations {
         errors: [.endpointNotFound],
         handle: { call in
             let id = try endpointID(call)
-            return .ok(json(try await call.read { try found(id, call, $0) }))
+            let endpoint = try await call.read { try found(id, call, $0) }
+            var object = object(endpoint)
+            if endpoint.isEnabled {
+                object["breaker"] = json(call.services.deliveries.breaker(of: id), at: call.receivedAt)
+            }
+            return .ok(.object(object))
         }
     )
 

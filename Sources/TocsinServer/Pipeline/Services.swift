@@ -166,6 +166,8 @@ package protocol DeliveryControl: Sendable {
     func endpointDeleted(_ id: EndpointID) async
     /// The partner was revoked or deleted, or another dealer has linked it.
     func partnerChanged(_ id: PartnerID) async
+    /// How the endpoint's breaker stands: whether it answers.
+    func breaker(of id: EndpointID) -> CircuitBreaker
     /// Returns when what happened before is recorded.
     func flush() async
     /// Adds a `test.ping` to the log that goes to this endpoint alone; returns it once it is durable.

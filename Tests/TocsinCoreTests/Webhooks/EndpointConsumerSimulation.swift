@@ -20,7 +20,11 @@ private struct Dice {
 
 /// A shell without I/O: a log, what is recorded of it, attempts in flight, and a fate that the dice decide.
 private struct World {
-    static let limits = EndpointConsumer.Limits(buffer: 8, window: 12, rows: 6, orderedRows: 10)
+    static let limits = {
+        var limits = EndpointConsumer.Limits(buffer: 8, window: 12, rows: 6, orderedRows: 10)
+        (limits.whileOpen, limits.express, limits.ahead) = (2, 3, 5)
+        return limits
+    }()
 
     var dice: Dice
     var now = Sample.start
@@ -42,6 +46,7 @@ private struct World {
 
     // What really happened.
     var settled: Set<EventPosition> = []
+    var parked: Set<EventPosition> = []
     var sentCount: [EventPosition: Int] = [:]
     /// Sent since the last restart: what a crash interrupts and a tightened subscription then forbids has no end.
     var sentInThisLife: Set<EventPosition> = []
@@ -80,7 +85,7 @@ private struct World {
         reads = []
         load = nil
         unpublished = []
-        let open = rows.values.filter { $0.state == .retrying || $0.state == .waiting }
+        let open = rows.values.filter(\.state.isPending)
         consumer = EndpointConsumer(
             settings: settings,
             lanes: dealers.map { dealer in
@@ -103,18 +108,20 @@ private struct World {
             case .send(let attempt): send(attempt)
             case .save(let row):
                 unrecorded.append(row)
+                if row.state == .parked { parked.insert(row.position) }
             case .readLog(let read): reads.append(read)
             case .loadRows(let limit): load = (limit, nil, false)
             case .settled(let event, _, _):
                 settled.insert(event.position)
                 settledInThisLife.insert(event.position)
             case .saveCursors: record()
-            case .stand, .announce: break
+            case .stand, .announce, .breaker: break
             }
         }
         if consumer.inFlight > settings.concurrency { faults.append("\(consumer.inFlight) in flight") }
         let bound =
-            Self.limits.buffer * 2 + (settings.ordering == .site ? Self.limits.orderedRows * 3 : Self.limits.rows)
+            Self.limits.buffer * 2 + Self.limits.express
+            + (settings.ordering == .site ? Self.limits.orderedRows * 3 : Self.limits.rows)
         if consumer.heldCount > bound { faults.append("\(consumer.heldCount) held") }
     }
 
@@ -129,6 +136,7 @@ private struct World {
             if flights.contains(where: { $0.event.siteID == site }) { faults.append("two of \(site) in flight") }
             for earlier in logs[event.dealerID]?.prefix(Int(event.sequence) - 1) ?? []
             where earlier.siteID == site && settings.subscription.takes(earlier) && !settled.contains(earlier.position)
+                && !parked.contains(earlier.position)
             {
                 faults.append("\(event.id) overtook \(earlier.id)")
             }
@@ -210,7 +218,7 @@ private struct World {
             return perform(consumer.loaded(found, isComplete: asked.isComplete, at: now))
         }
         record()
-        let open = rows.values.filter { $0.state == .retrying || $0.state == .waiting }
+        let open = rows.values.filter(\.state.isPending)
             .sorted { ($0.nextAttemptAt ?? now, $0.position) < ($1.nextAttemptAt ?? now, $1.position) }
         asked.answer = Array(open.prefix(asked.limit))
         asked.isComplete = open.count <= asked.limit
@@ -290,9 +298,8 @@ private struct World {
                 if sentCount[event.position] != nil, event.type == .deviceOnline {
                     faults.append("\(event.id) was sent")
                 }
-                let state = rows[event.position]?.state
-                if state == .retrying || state == .waiting {
-                    faults.append("\(event.id) is left \(state?.rawValue ?? "")")
+                if let state = rows[event.position]?.state, state.isPending {
+                    faults.append("\(event.id) is left \(state.rawValue)")
                 }
             }
         }

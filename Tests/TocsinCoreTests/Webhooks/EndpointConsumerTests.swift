@@ -140,14 +140,26 @@ struct `Endpoint consumer` {
         var actions = consumer.append([Sample.event(1)], at: now)
         actions = consumer.finished(actions.sends[0].flight, .down, at: now, jitter: 0.5)
         #expect(actions.standings == [now])
-        #expect(consumer.wake(at: now + .seconds(3599)).announcements.isEmpty)
+        let again = consumer.wake(at: now + .seconds(3599))
+        #expect(again.announcements.isEmpty)
+        for attempt in again.sends {
+            _ = consumer.finished(attempt.flight, .down, at: now + .seconds(3599), jitter: 0.5)
+        }
         #expect(consumer.wake(at: now + .seconds(3600)).announcements.count == 1)
         var stages: [EndpointAnnouncement.Reason] = []
+        var log = [Sample.event(1)]
         for hour in 2...130 {
             let instant = now + .seconds(Int64(hour) * 3600)
-            actions = consumer.append([Sample.event(Int64(hour), at: instant)], at: instant)
-            for attempt in actions.sends {
-                stages += consumer.finished(attempt.flight, .down, at: instant, jitter: 0.5).announcements.map(\.reason)
+            log.append(Sample.event(Int64(hour), at: instant))
+            var pending = consumer.append(log.suffix(1), at: instant)
+            while !pending.isEmpty {
+                stages += pending.announcements.map(\.reason)
+                let (sends, reads) = (pending.sends, pending.reads)
+                pending = sends.flatMap { consumer.finished($0.flight, .down, at: instant, jitter: 0.5) }
+                for read in reads {
+                    let found = log.dropFirst(Int(read.after)).prefix(read.limit)
+                    pending += consumer.read(read, events: Array(found), rows: [], at: instant)
+                }
             }
         }
         #expect(

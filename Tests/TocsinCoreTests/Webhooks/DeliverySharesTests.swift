@@ -1,0 +1,80 @@
+import Testing
+import TocsinCore
+
+struct `Shares of attempts in flight` {
+    private let limits = DeliveryShares.Limits(total: 64, alarmReserve: 8, slow: 16, endpointPart: 4)
+
+    private func shares(dealers: Int, endpoints: Int) -> DeliveryShares {
+        var shares = DeliveryShares(limits: limits)
+        for dealer in 0..<dealers {
+            for _ in 0..<endpoints { shares.join(.dealer(DealerID(stored: "dlr_\(dealer)"))) }
+        }
+        return shares
+    }
+
+    /// Lets endpoints that always want more begin as many as they may.
+    private func fill(_ shares: inout DeliveryShares, _ wanting: Range<Int>, _ kind: DeliveryClass = .ordinary) -> Int {
+        for member in wanting { shares.offer(member, kind) }
+        var count = 0
+        while let turn = shares.next() {
+            shares.began(turn.member, turn.deliveryClass)
+            shares.offer(turn.member, kind)
+            count += 1
+        }
+        return count
+    }
+
+    @Test func `a greedy dealer leaves as many as it holds`() {
+        var shares = shares(dealers: 2, endpoints: 50)
+        let greedy = fill(&shares, 0..<50)
+        #expect(greedy == 28)
+        #expect(fill(&shares, 50..<100) >= 14)
+    }
+
+    @Test func `an endpoint that wants all leaves most to the others of its dealer`() {
+        var shares = shares(dealers: 1, endpoints: 8)
+        #expect(fill(&shares, 0..<1) <= limits.total / limits.endpointPart)
+        #expect(fill(&shares, 1..<8) >= 12)
+    }
+
+    @Test func `dealers take turns, and within a dealer endpoints`() {
+        var shares = shares(dealers: 2, endpoints: 2)
+        for member in 0..<4 { shares.offer(member, .ordinary) }
+        var turns: [Int] = []
+        for _ in 0..<8 {
+            guard let turn = shares.next() else { break }
+            turns.append(turn.member)
+            shares.began(turn.member, turn.deliveryClass)
+            shares.ended(turn.member, turn.deliveryClass, isSlow: false)
+            shares.offer(turn.member, .ordinary)
+        }
+        #expect(turns == [0, 2, 1, 3, 0, 2, 1, 3])
+    }
+
+    @Test func `an alarm finds room when everything is taken`() {
+        var shares = shares(dealers: 70, endpoints: 1)
+        #expect(fill(&shares, 0..<69) == limits.total - limits.alarmReserve)
+        #expect(fill(&shares, 69..<70, .alarm) > 0)
+    }
+
+    @Test func `slow endpoints, however many, leave the rest to the quick ones`() {
+        var shares = shares(dealers: 200, endpoints: 1)
+        // Everybody was slow once.
+        for member in 0..<150 {
+            shares.began(member, .ordinary)
+            shares.ended(member, .ordinary, isSlow: true)
+        }
+        #expect(fill(&shares, 0..<150) == limits.slow)
+        #expect(fill(&shares, 150..<200) == limits.total - limits.alarmReserve - limits.slow)
+        #expect(shares.slowInFlight == limits.slow)
+        // Where slow ones end, others of them begin.
+        for member in 0..<limits.slow { shares.ended(member, .ordinary, isSlow: true) }
+        var turns: [Int] = []
+        while let turn = shares.next() {
+            shares.began(turn.member, turn.deliveryClass)
+            turns.append(turn.member)
+        }
+        #expect(turns.contains { $0 < 150 })
+        #expect(shares.slowInFlight <= limits.slow)
+    }
+}
