@@ -1,0 +1,64 @@
+import Testing
+import TocsinCore
+import TocsinDelivery
+import TocsinEngine
+import TocsinLedger
+import TocsinTestSupport
+
+@Suite(.timeLimit(.minutes(1))) struct `Isolation and order` {
+    @Test func `with order a poison event is parked, and the next of its site says so`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint(ordering: .site)
+        var running = RunningEngine(world)
+        running.sender.answer { sent, _ in sent.headers["X-CHeKT-Sequence"] == "1" ? .status(422) : .status(200) }
+        let events = try await world.append(3)
+        running.engine.published(events)
+        for attempt in 1...4 {
+            await running.attempts(attempt)
+            #expect(try await world.row(events[1], endpoint)?.state == .waiting)
+            await running.move(to: try await world.row(events[0], endpoint)?.nextAttemptAt)
+        }
+        // The fifth answer parks it; the others of its site follow at once.
+        await running.attempts(7)
+        #expect(running.sender.sent.suffix(2).map(\.id) == events[1...].map(\.id.text))
+        #expect(running.sender.sent.suffix(2).map { $0.headers["X-CHeKT-Parked"] } == [events[0].id.text, nil])
+        let row = try await world.row(events[0], endpoint)
+        #expect(row?.state == .parked && row?.attempts == 5 && row?.answers == 5)
+        let parked = try await world.ledger.read {
+            try $0.deliveries(within: .platform, filter: .init(state: .parked), page: .init())
+        }
+        #expect(parked.items.map(\.eventID) == [events[0].id])
+        try await running.stop()
+
+        // It goes on by its own schedule, also after a restart, and leads its site no more.
+        running = RunningEngine(world)
+        let more = try await world.append()
+        running.engine.published(more)
+        await running.attempts(1)
+        #expect(running.sender.sent.map(\.id) == [more[0].id.text])
+        await running.move(to: row?.nextAttemptAt)
+        await running.attempts(2)
+        #expect(try await world.row(events[0], endpoint)?.state == .delivered)
+        try await running.stop()
+    }
+
+    @Test func `an outage stays in the log, is seen from outside, and ends when the endpoint is changed`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint()
+        let running = RunningEngine(world)
+        running.sender.answer { _, _ in .noAnswer }
+        let events = try await world.append(200)
+        running.engine.published(events)
+        // Fourteen at once, and one for each of the nine failures before the tenth.
+        await running.attempts(23)
+        #expect(running.engine.breaker(of: endpoint).state(at: world.clock.now) == .open)
+        #expect(try await world.cursor(endpoint) == 23)
+        #expect(try await world.row(events[23], endpoint) == nil)
+        running.sender.answer { _, _ in .status(200) }
+        await running.engine.endpointChanged(endpoint)
+        await running.attempts(200)
+        #expect(running.engine.breaker(of: endpoint).state(at: world.clock.now) == .closed)
+        #expect(try await world.cursor(endpoint) == 200)
+        try await running.stop()
+    }
+}
