@@ -213,7 +213,8 @@ package struct DeletionGuard {
             // A task may have set aside what waits for a retry, without a time.
             return try reader.nextDue(of: endpoint.id) != nil || reader.runningTask(of: endpoint.id) != nil
         }
-        for state in DeliveryState.allCases.filter(\.isPending) where try hasDelivery(to: endpoint, in: state, from: site) {
+        for state in DeliveryState.allCases.filter(\.isPending)
+        where try hasDelivery(to: endpoint, in: state, from: site) {
             return true
         }
         return false

@@ -4,13 +4,20 @@ import TocsinSimulation
 
 /// What hostile receivers cost the others, in virtual time: nothing is measured that the machine's speed could change.
 struct `Delivery under load` {
-    private static let shares = DeliveryShares.Limits(total: 96, alarmReserve: 16, slow: 32, endpointPart: 16)
+    private static let shares = DeliveryShares.Limits(total: 256, alarmReserve: 32, slow: 96, endpointPart: 32)
 
     /// Four dealers with seven healthy endpoints each.
     private static let healthy = (0..<28).map { DeliveryLoad.Receiver.healthy($0 / 7) }
 
-    @Test func `a million pending to black holes and 30 % slow loris leave the others their throughput and their p99`() {
-        let alone = DeliveryLoad(Self.healthy, backlogs: [0, 0, 0, 0, 0], perSecond: 10, seconds: 90, shares: Self.shares)
+    @Test func `a million pending to black holes and 30 % slow loris leave the others their throughput and their p99`()
+    {
+        let alone = DeliveryLoad(
+            Self.healthy,
+            backlogs: [0, 0, 0, 0, 0],
+            perSecond: 10,
+            seconds: 90,
+            shares: Self.shares
+        )
         let lorises = (0..<12).map { DeliveryLoad.Receiver.loris($0 / 3) }
         let holes = (0..<20).map { _ in DeliveryLoad.Receiver.blackHole(4) }
         let beset = DeliveryLoad(
@@ -33,7 +40,7 @@ struct `Delivery under load` {
 
     @Test func `without shares the same receivers would starve the others`() {
         // What a bound for all alone comes to: whoever is slow holds it.
-        let unshared = DeliveryShares.Limits(total: 96, alarmReserve: 0, slow: 96, endpointPart: 1)
+        let unshared = DeliveryShares.Limits(total: 256, alarmReserve: 0, slow: 256, endpointPart: 1)
         let lorises = (0..<12).map { DeliveryLoad.Receiver.loris($0 / 3) }
         let holes = (0..<20).map { DeliveryLoad.Receiver.blackHole($0 % 5) }
         let beset = DeliveryLoad(
@@ -56,7 +63,9 @@ struct `Delivery under load` {
         let poisoned = DeliveryLoad([receiver], backlogs: [0], perSecond: 200, seconds: 60)
         // In both only the other 49 of 50 sites count.
         let (all, others) = (well.reports[0].delivered * 49 / 50, poisoned.reports[0].delivered)
-        print("other sites: \(others) of \(all) delivered, p99 \(poisoned.reports[0].p99) ms for \(well.reports[0].p99) ms")
+        print(
+            "other sites: \(others) of \(all) delivered, p99 \(poisoned.reports[0].p99) ms for \(well.reports[0].p99) ms"
+        )
         #expect(Double(others) >= 0.98 * Double(all))
     }
 }

@@ -20,11 +20,17 @@ package struct DeliveryLoad {
             self.isUp = isUp
         }
 
-        package static func healthy(_ dealer: Int) -> Receiver { Receiver(dealer: dealer, took: .milliseconds(20), isUp: true) }
+        package static func healthy(_ dealer: Int) -> Receiver {
+            Receiver(dealer: dealer, took: .milliseconds(20), isUp: true)
+        }
         /// Takes the request, and says nothing until the deadline.
-        package static func loris(_ dealer: Int) -> Receiver { Receiver(dealer: dealer, took: .seconds(30), isUp: false) }
+        package static func loris(_ dealer: Int) -> Receiver {
+            Receiver(dealer: dealer, took: .seconds(30), isUp: false)
+        }
         /// Nobody answers the connection.
-        package static func blackHole(_ dealer: Int) -> Receiver { Receiver(dealer: dealer, took: .seconds(10), isUp: false) }
+        package static func blackHole(_ dealer: Int) -> Receiver {
+            Receiver(dealer: dealer, took: .seconds(10), isUp: false)
+        }
     }
 
     /// What became of the events of some receivers.

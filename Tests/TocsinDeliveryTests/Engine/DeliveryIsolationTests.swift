@@ -42,7 +42,8 @@ import TocsinTestSupport
         try await running.stop()
     }
 
-    @Test func `an outage stays in the log, is seen from outside, and ends when the endpoint is changed`() async throws {
+    @Test func `an outage stays in the log, is seen from outside, and ends when the endpoint is changed`() async throws
+    {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint()
         let running = RunningEngine(world)
