@@ -24,7 +24,10 @@ extension Check {
             }
         },
         Check("T28", "a disarm within the cancel window cancels the alarm, under duress it does not") { step in
-            step.each { partition, before, _ in
+            if step.before.raised.contains(where: { step.effects.contains(.alarmPriority($0.incident, .low)) }) {
+                return "an alarm that was raised was cancelled"
+            }
+            return step.each { partition, before, _ in
                 guard step.disarms(partition), step.isPlatform else { return nil }
                 for incident in before.incidents where !incident.isSilent && !step.burns(incident) {
                     let isCancelled = step.effects.contains(.alarmPriority(incident.id, .low))

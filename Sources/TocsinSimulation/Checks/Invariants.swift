@@ -179,7 +179,7 @@ extension Check {
 extension SiteState {
     /// A measure that every deadline lowers: what may still come of nothing but time.
     fileprivate var work: Int {
-        var sum = zones.values.count { $0.pendingUntil != nil } * 1000
+        var sum = zones.values.count { $0.pendingUntil != nil } * 1000 + verifications.count
         for partition in partitions.values {
             if let exit = partition.exit { sum += exit.isRestartUsed ? 400 : 800 }
             if partition.countdown != nil { sum += 100 }

@@ -75,7 +75,11 @@ extension Transition {
 
     func leavesAlarmUnbidden(_ partition: Partition, _ before: PartitionState, _ after: PartitionState) -> String? {
         for incident in before.incidents {
-            let now = after.incidents.first { $0.id == incident.id }
+            // What waited and then became a part of an alarm that was raised has that one's id.
+            let joined = after.incidents.first {
+                incident.abortUntil != nil && joins($0.id) && $0.alarmClass == incident.alarmClass
+            }
+            let now = after.incidents.first { $0.id == incident.id } ?? joined
             if now == nil, !mayEnd(incident, in: partition) {
                 return "the \(incident.alarmClass.rawValue) alarm vanished"
             }

@@ -161,6 +161,10 @@ extension Check {
                 step.each { partition, before, after in
                     let window = step.site.site.complianceProfile.abortWindow(of: partition.policy)
                     for incident in after.incidents where !before.incidents.contains(where: { $0.id == incident.id }) {
+                        // It waited under another id, before it became a part of an alarm that was raised.
+                        if step.joins(incident.id), before.incidents.contains(where: { $0.abortUntil != nil }) {
+                            continue
+                        }
                         let first = incident.zones.first.flatMap { step.site.zone($0) }
                         let mayWait =
                             incident.alarmClass == .intrusion && first?.abortWindow == true && !incident.isSilent

@@ -186,11 +186,9 @@ extension SiteState {
     fileprivate var withoutDuress: SiteState {
         var state = strippedOfDuress
         state.nextIncident = 1
-        for index in state.raised.indices { state.raised[index].incident = IncidentID(0) }
-        // Whose deadline it is depends on how many incidents there were.
-        let deadlines = state.verifications.values.sorted()
+        // What is between the operators: an alarm that seems aborted is theirs to verify.
+        state.raised = []
         state.verifications = [:]
-        for (index, deadline) in deadlines.enumerated() { state.verifications[IncidentID(Int64(index))] = deadline }
         for id in state.partitions.keys {
             guard var incidents = state.partitions[id]?.incidents, !incidents.isEmpty else { continue }
             for index in incidents.indices { incidents[index].id = IncidentID(0) }
