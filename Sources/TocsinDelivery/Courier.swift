@@ -13,6 +13,7 @@ final class Courier: Sendable {
     private let fault: WebhookFailure?
     private let signer: Signer
     private let ownHeaders: [(String, String)]
+    private let identity: ClientIdentity?
     private let tellsDealer: Bool
 
     init(_ record: EndpointRecord, vault: Vault, policy: EgressPolicy) {
@@ -28,16 +29,23 @@ final class Courier: Sendable {
         }
         var headers: [(String, String)] = []
         var signer = Signer(secrets: [])
+        var identity: ClientIdentity?
         do {
-            signer = try Signer(record.secrets, vault: vault)
+            signer = try Signer(record.secrets, scheme: endpoint.signature, vault: vault)
             for (name, sealed) in endpoint.sealedHeaders.sorted(by: { $0.key < $1.key }) {
                 let context = WebhookSecret.vaultContext(ofHeader: name, of: endpoint.id)
                 headers.append((name, String(decoding: try vault.open(sealed, context: context), as: UTF8.self)))
+            }
+            if let certificate = endpoint.clientCertificate {
+                let context = WebhookSecret.vaultContext(ofCertificateOf: endpoint.id)
+                let text = String(decoding: try vault.open(certificate.sealed, context: context), as: UTF8.self)
+                identity = try ClientIdentity(text: text)
             }
         } catch {
             fault = fault ?? WebhookFailure(.invalidRequest, "A secret of the endpoint cannot be opened; set it again.")
         }
         self.signer = signer
+        self.identity = identity
         ownHeaders = headers
         self.fault = fault
     }
@@ -101,7 +109,12 @@ final class Courier: Sendable {
             )
         }
         return .success(
-            WebhookRequest(url: url, headers: headers + signatures.headers + ownHeaders, body: ByteBuffer(bytes: body))
+            WebhookRequest(
+                url: url,
+                headers: headers + signatures.headers + ownHeaders,
+                body: ByteBuffer(bytes: body),
+                identity: identity
+            )
         )
     }
 

@@ -6,7 +6,12 @@ import TocsinEngine
 /// Signs webhooks with every live secret of an endpoint (decisions §8).
 package struct Signer: Sendable {
     private struct Key: Sendable {
-        var key: SymmetricKey
+        enum Material: Sendable {
+            case code(SymmetricKey)
+            case signature(Curve25519.Signing.PrivateKey)
+        }
+
+        var material: Material
         var expiresAt: Instant?
     }
 
@@ -14,7 +19,7 @@ package struct Signer: Sendable {
     package struct Signatures: Hashable, Sendable {
         /// `X-CHeKT-Signature`: `v1=<hex>`, comma-separated.
         package var chekt: String
-        /// `webhook-signature`: `v1,<base64>`, space-separated (Standard Webhooks).
+        /// `webhook-signature`: `v1,<base64>` and `v1a,<base64>`, space-separated (Standard Webhooks).
         package var standard: String
     }
 
@@ -22,17 +27,27 @@ package struct Signer: Sendable {
 
     /// Takes secrets as they are shown to people; what is none is left out.
     package init(secrets: [String]) {
-        keys = secrets.compactMap(WebhookSecret.key).map { Key(key: SymmetricKey(data: $0), expiresAt: nil) }
+        keys = secrets.compactMap(WebhookSecret.key).map {
+            Key(material: .code(SymmetricKey(data: $0)), expiresAt: nil)
+        }
     }
 
     /// Opens an endpoint's sealed secrets, newest first; throws if one does not open.
-    package init(_ sealed: [EndpointSecret], vault: Vault) throws {
-        for secret in sealed.suffix(WebhookSecret.liveMaximum).reversed() {
-            let text = try vault.open(secret.sealed, context: WebhookSecret.vaultContext(of: secret.endpointID))
-            guard let key = WebhookSecret.key(of: String(decoding: text, as: UTF8.self)) else {
+    ///
+    /// Private keys are left out unless the endpoint asks for `v1a`.
+    package init(_ sealed: [EndpointSecret], scheme: SignatureScheme = .v1, vault: Vault) throws {
+        let codes = sealed.filter { $0.publicKey == nil }.suffix(WebhookSecret.liveMaximum)
+        let pairs = scheme == .v1 ? [] : sealed.filter { $0.publicKey != nil }.suffix(WebhookSecret.liveMaximum)
+        for secret in codes.reversed() + pairs.reversed() {
+            let opened = try vault.open(secret.sealed, context: WebhookSecret.vaultContext(of: secret.endpointID))
+            let text = String(decoding: opened, as: UTF8.self)
+            if let bytes = WebhookSecret.key(of: text) {
+                keys.append(Key(material: .code(SymmetricKey(data: bytes)), expiresAt: secret.expiresAt))
+            } else if let key = SigningKey.privateKey(of: text) {
+                keys.append(Key(material: .signature(key), expiresAt: secret.expiresAt))
+            } else {
                 throw NotASecret()
             }
-            keys.append(Key(key: SymmetricKey(data: key), expiresAt: secret.expiresAt))
         }
     }
 
@@ -46,14 +61,18 @@ package struct Signer: Sendable {
     /// - Returns: The values of both headers.
     package func sign(id: String, timestamp: String, body: [UInt8], at now: Instant) -> Signatures? {
         var signatures = Signatures(chekt: "", standard: "")
+        let standardHead = Array("\(id).\(timestamp).".utf8)
         for key in keys where key.expiresAt.map({ now < $0 }) ?? true {
-            if !signatures.chekt.isEmpty {
-                signatures.chekt += ","
-                signatures.standard += " "
+            if !signatures.standard.isEmpty { signatures.standard += " " }
+            switch key.material {
+            case .code(let secret):
+                if !signatures.chekt.isEmpty { signatures.chekt += "," }
+                signatures.chekt += "v1=" + Self.hexadecimal(Self.code(secret, Array("\(timestamp).".utf8), body))
+                signatures.standard += "v1," + Data(Self.code(secret, standardHead, body)).base64EncodedString()
+            case .signature(let pair):
+                guard let signature = try? pair.signature(for: standardHead + body) else { return nil }
+                signatures.standard += "v1a," + signature.base64EncodedString()
             }
-            signatures.chekt += "v1=" + Self.hexadecimal(Self.code(key.key, Array("\(timestamp).".utf8), body))
-            let standard = Self.code(key.key, Array("\(id).\(timestamp).".utf8), body)
-            signatures.standard += "v1," + Data(standard).base64EncodedString()
         }
         return signatures.chekt.isEmpty ? nil : signatures
     }

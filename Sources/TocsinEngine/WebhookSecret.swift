@@ -24,6 +24,11 @@ package enum WebhookSecret {
     /// What an endpoint's secret is sealed for; a sealed value moved to another place does not open.
     package static func vaultContext(of endpoint: EndpointID) -> String { "endpoint-secret/\(endpoint)" }
 
+    /// What an endpoint's client certificate and its key are sealed for.
+    package static func vaultContext(ofCertificateOf endpoint: EndpointID) -> String {
+        "endpoint-certificate/\(endpoint)"
+    }
+
     /// What the value of an endpoint's own header is sealed for.
     package static func vaultContext(ofHeader name: String, of endpoint: EndpointID) -> String {
         "endpoint-header/\(endpoint)/\(name)"

@@ -8,10 +8,13 @@ extension EndToEnd {
     @Suite(.enabled(if: Python.mustRun, Python.comment))
     struct PublicPackages {
         @Test(.timeLimit(.minutes(1)))
-        func `standardwebhooks and svix verify real deliveries and refuse forged ones`() async throws {
+        func `standardwebhooks, svix and PyNaCl verify real deliveries and refuse forged ones`() async throws {
             try await Receiver.with { receiver in
                 try await Installation.with(Fleet.one(hooks: [receiver.url()])) { installation in
                     let server = try await installation.start()
+                    let path = "/v1/endpoints/\(try installation.endpointID(of: receiver.url()))"
+                    let admin = server.api(installation.adminToken)
+                    let endpoint = try await admin.expect(200, .PATCH, path, ["signature": "v1a"])
                     let partner = server.api(try await installation.partnerToken(server))
                     let site = try installation.siteID(Fleet.site)
                     let door: JSONObject = ["zones": [["number": 5, "name": "Tür – \"hinten\" 🚪"]]]
@@ -26,6 +29,7 @@ extension EndToEnd {
                     let file = installation.directory.appendingPathComponent("deliveries.json")
                     let recorded: JSON = [
                         "secret": .string(try installation.secret(of: receiver.url())),
+                        "public_key": try #require(endpoint["public_keys"]?.array?.first?.object?["public_key"]),
                         "deliveries": .array(arrivals.map(\.recorded)),
                     ]
                     try Data(recorded.bytes).write(to: file)

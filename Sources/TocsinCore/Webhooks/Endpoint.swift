@@ -20,6 +20,11 @@ package struct Endpoint: Hashable, Sendable {
     package var ordering: DeliveryOrdering
     /// Extra request headers; the values are secrets and are kept sealed (`name` → sealed value).
     package var sealedHeaders: [String: [UInt8]]
+    package var signature = SignatureScheme.v1
+    /// Shown to a receiver that asks for one.
+    package var clientCertificate: ClientCertificate?
+    /// Those of its secrets, newest first; changed by changing these.
+    package var publicKeys: [EndpointPublicKey] = []
     /// Attempts in flight at once.
     package var concurrency: Int
     package var ratePerSecond: Int?
@@ -72,11 +77,20 @@ package struct EndpointSecret: Hashable, Sendable {
     package var createdAt: Instant
     /// While secrets overlap, the older ones sign until then.
     package var expiresAt: Instant?
+    /// Set where the secret is a private key (`v1a`).
+    package var publicKey: String?
 
-    package init(endpointID: EndpointID, sealed: [UInt8], createdAt: Instant, expiresAt: Instant? = nil) {
+    package init(
+        endpointID: EndpointID,
+        sealed: [UInt8],
+        createdAt: Instant,
+        expiresAt: Instant? = nil,
+        publicKey: String? = nil
+    ) {
         self.endpointID = endpointID
         self.sealed = sealed
         self.createdAt = createdAt
         self.expiresAt = expiresAt
+        self.publicKey = publicKey
     }
 }

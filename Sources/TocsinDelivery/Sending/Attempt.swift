@@ -23,6 +23,8 @@ final class Attempt: Aged {
 
     let url: EndpointURL
     let bytes: ByteBuffer
+    /// How TLS is spoken, and as whom.
+    let tls: TLSSettings
     let started: NIODeadline
     let deadline: NIODeadline
     private let continuation: CheckedContinuation<WebhookOutcome, Never>
@@ -44,12 +46,14 @@ final class Attempt: Aged {
     init(
         url: EndpointURL,
         bytes: ByteBuffer,
+        tls: TLSSettings,
         started: NIODeadline,
         deadline: NIODeadline,
         continuation: CheckedContinuation<WebhookOutcome, Never>
     ) {
         self.url = url
         self.bytes = bytes
+        self.tls = tls
         self.started = started
         self.phaseStarted = started
         self.deadline = deadline

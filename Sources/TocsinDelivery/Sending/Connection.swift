@@ -9,6 +9,8 @@ struct PoolKey: Hashable, Sendable {
     let scheme: EndpointURL.Scheme
     /// Names the TLS server, so that a certificate checked for one host never serves another.
     let host: String
+    /// A connection on which one endpoint's certificate was shown must not carry another's requests.
+    let identity: String?
 }
 
 /// A connection to a receiver, one request at a time; confined to its event loop.
@@ -216,8 +218,11 @@ final class Connection: ChannelInboundHandler, Aged {
         case is IOError:
             WebhookFailure(.reset, "The receiver reset the connection.")
         // In TLS 1.3 a client hears only now that its certificate, or the lack of one, does not please.
-        case let error? where String(describing: error).contains("CERTIFICATE"):
-            WebhookFailure(.tls, "The receiver does not accept the endpoint's client certificate, or misses one.")
+        case let error? where String(describing: error).contains("_ALERT_"):
+            WebhookFailure(
+                .tls,
+                "The receiver ended TLS with an alert: perhaps it misses a client certificate, or does not accept the one it saw."
+            )
         case .some, nil:
             WebhookFailure(.closedEarly, "The receiver ended the connection improperly.")
         }

@@ -16,7 +16,6 @@ final class Shard {
     private let eventLoop: any EventLoop
     private let policy: EgressPolicy
     private let resolver: any AddressResolver
-    private let tls: NIOSSLContext
     private let limits: WebhookSender.Limits
     /// This shard's part of the bound on idle connections.
     private let idleMax: Int
@@ -35,7 +34,6 @@ final class Shard {
         eventLoop: any EventLoop,
         policy: EgressPolicy,
         resolver: any AddressResolver,
-        tls: NIOSSLContext,
         limits: WebhookSender.Limits,
         idleMax: Int,
         logger: Logger
@@ -43,7 +41,6 @@ final class Shard {
         self.eventLoop = eventLoop
         self.policy = policy
         self.resolver = resolver
-        self.tls = tls
         self.limits = limits
         self.idleMax = idleMax
         self.logger = logger
@@ -54,6 +51,7 @@ final class Shard {
     func start(
         url: EndpointURL,
         bytes: ByteBuffer,
+        tls: TLSSettings,
         at started: NIODeadline,
         continuation: CheckedContinuation<WebhookOutcome, Never>
     ) {
@@ -61,6 +59,7 @@ final class Shard {
         let attempt = Attempt(
             url: url,
             bytes: bytes,
+            tls: tls,
             started: started,
             deadline: deadline,
             continuation: continuation
@@ -126,7 +125,13 @@ final class Shard {
     }
 
     private func key(_ attempt: Attempt, _ address: IPAddress) -> PoolKey {
-        PoolKey(address: address, port: attempt.url.port, scheme: attempt.url.scheme, host: attempt.url.host)
+        PoolKey(
+            address: address,
+            port: attempt.url.port,
+            scheme: attempt.url.scheme,
+            host: attempt.url.host,
+            identity: attempt.tls.identity
+        )
     }
 
     private func use(_ connection: Connection, for attempt: Attempt) {
@@ -151,7 +156,7 @@ final class Shard {
             return connect(attempt, lastError: error)
         }
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        let tls = key.scheme == .https ? tls : nil
+        let tls = key.scheme == .https ? attempt.tls.context : nil
         let left = attempt.deadline - .now()
         ClientBootstrap(group: eventLoop)
             .connectTimeout(min(TimeAmount(limits.connectPerAddress), max(left, .nanoseconds(1))))

@@ -7,11 +7,14 @@ package struct WebhookRequest: Sendable {
     package let url: EndpointURL
     package let headers: [(String, String)]
     package let body: ByteBuffer
+    /// Shown to a receiver that asks for a certificate.
+    package let identity: ClientIdentity?
 
-    package init(url: EndpointURL, headers: [(String, String)], body: ByteBuffer) {
+    package init(url: EndpointURL, headers: [(String, String)], body: ByteBuffer, identity: ClientIdentity? = nil) {
         self.url = url
         self.headers = headers
         self.body = body
+        self.identity = identity
     }
 }
 

@@ -26,6 +26,7 @@ package final class WebhookSender: Sendable {
         package init() {}
     }
 
+    private let tls: TLSSettingsStore
     private let shards: [(eventLoop: any EventLoop, shard: NIOLoopBoundBox<Shard>)]
 
     /// Reads the trust store; certificates are always verified.
@@ -53,7 +54,7 @@ package final class WebhookSender: Sendable {
         // A receiver that does not answer our goodbye is left after this.
         configuration.shutdownTimeout = .seconds(1)
         if let extraCAFile { configuration.additionalTrustRoots = [.file(extraCAFile)] }
-        let tls = try NIOSSLContext(configuration: configuration)
+        tls = try TLSSettingsStore(configuration)
         if policy.allowPrivate {
             logger.warning("webhooks may go to private and loopback addresses, and by http: for labs only")
         }
@@ -65,7 +66,6 @@ package final class WebhookSender: Sendable {
                     eventLoop: eventLoop,
                     policy: policy,
                     resolver: resolver,
-                    tls: tls,
                     limits: limits,
                     idleMax: idleMax,
                     logger: logger
@@ -80,8 +80,10 @@ package final class WebhookSender: Sendable {
     package func send(_ request: WebhookRequest) async -> WebhookOutcome {
         let started = NIODeadline.now()
         let bytes: ByteBuffer
+        let tls: TLSSettings
         do throws(WebhookFailure) {
             bytes = try RequestEncoder.encode(request)
+            tls = try self.tls.settings(for: request.identity)
         } catch {
             var outcome = WebhookOutcome()
             outcome.failure = error
@@ -95,7 +97,7 @@ package final class WebhookSender: Sendable {
         let (eventLoop, shard) = shards[Int(hasher.finalize().magnitude % UInt(shards.count))]
         return await withCheckedContinuation { continuation in
             eventLoop.execute {
-                shard.value.start(url: url, bytes: bytes, at: started, continuation: continuation)
+                shard.value.start(url: url, bytes: bytes, tls: tls, at: started, continuation: continuation)
             }
         }
     }

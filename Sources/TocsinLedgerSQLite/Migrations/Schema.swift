@@ -17,6 +17,7 @@ enum Schema {
         ("0010 site states", Migration0010.migrate),
         ("0011 delivery tasks", Migration0011.migrate),
         ("0012 parked deliveries", Migration0012.migrate),
+        ("0013 endpoint security", Migration0013.migrate),
     ]
 
     /// The version that this program reads and writes.

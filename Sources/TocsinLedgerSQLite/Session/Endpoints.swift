@@ -30,7 +30,7 @@ extension SQLiteReading {
     func secrets(of endpoint: EndpointID) throws -> [EndpointSecret] {
         try database.all(
             """
-            SELECT endpoint_id, sealed, created_at, expires_at FROM endpoint_secret WHERE endpoint_id = ?
+            SELECT endpoint_id, sealed, created_at, expires_at, public_key FROM endpoint_secret WHERE endpoint_id = ?
                 ORDER BY created_at, id
             """,
             [endpoint]
@@ -39,7 +39,8 @@ extension SQLiteReading {
                 endpointID: row.id(0),
                 sealed: row.bytes(1),
                 createdAt: row.instant(2),
-                expiresAt: row.optional(3, row.instant)
+                expiresAt: row.optional(3, row.instant),
+                publicKey: row.optional(4, row.text)
             )
         }
     }
@@ -59,8 +60,21 @@ extension SQLiteReading {
                 [found[index].id]
             ) { ($0.text(0), $0.bytes(1)) }
             found[index].sealedHeaders = Dictionary(uniqueKeysWithValues: headers)
+            if found[index].signature == .v1a { found[index].publicKeys = try publicKeys(of: found[index].id) }
         }
         return found
+    }
+}
+
+extension SQLiteReading {
+    private func publicKeys(of endpoint: EndpointID) throws -> [EndpointPublicKey] {
+        try database.all(
+            """
+            SELECT public_key, expires_at FROM endpoint_secret WHERE endpoint_id = ? AND public_key IS NOT NULL
+                ORDER BY created_at DESC, id DESC
+            """,
+            [endpoint]
+        ) { EndpointPublicKey(text: $0.text(0), expiresAt: $0.optional(1, $0.instant)) }
     }
 }
 
@@ -69,8 +83,9 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO endpoint (app_id, dealer_id, partner_id, url, events, ordering, concurrency, rate_per_second,
-                retry_schedule, is_enabled, disabled_reason, failing_since, id, suffix, created_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                retry_schedule, is_enabled, disabled_reason, failing_since, signature, certificate_sealed,
+                certificate_fingerprint, certificate_expires_at, id, suffix, created_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             endpoint.values + [endpoint.id, String(endpoint.id.body.suffix(16)), endpoint.createdAt]
         )
@@ -84,7 +99,8 @@ extension SQLiteTransaction {
             """
             UPDATE endpoint SET app_id = ?, dealer_id = ?, partner_id = ?, url = ?, events = ?, ordering = ?,
                 concurrency = ?, rate_per_second = ?, retry_schedule = ?, is_enabled = ?, disabled_reason = ?,
-                failing_since = ? WHERE id = ?
+                failing_since = ?, signature = ?, certificate_sealed = ?, certificate_fingerprint = ?,
+                certificate_expires_at = ? WHERE id = ?
             """,
             endpoint.values + [endpoint.id]
         )
@@ -98,8 +114,11 @@ extension SQLiteTransaction {
 
     func insert(_ secret: EndpointSecret) throws {
         try database.run(
-            "INSERT INTO endpoint_secret (endpoint_id, sealed, created_at, expires_at) VALUES (?, ?, ?, ?)",
-            [secret.endpointID, secret.sealed, secret.createdAt, secret.expiresAt]
+            """
+            INSERT INTO endpoint_secret (endpoint_id, sealed, created_at, expires_at, public_key)
+                VALUES (?, ?, ?, ?, ?)
+            """,
+            [secret.endpointID, secret.sealed, secret.createdAt, secret.expiresAt, secret.publicKey]
         )
     }
 
@@ -190,7 +209,8 @@ extension SQLiteTransaction {
 extension Endpoint {
     fileprivate static let select = """
         SELECT id, app_id, dealer_id, partner_id, url, events, ordering, concurrency, rate_per_second, retry_schedule,
-            is_enabled, disabled_reason, failing_since, created_at FROM endpoint
+            is_enabled, disabled_reason, failing_since, created_at, signature, certificate_sealed,
+            certificate_fingerprint, certificate_expires_at FROM endpoint
         """
 
     fileprivate init(_ row: ResultRow) throws {
@@ -210,6 +230,14 @@ extension Endpoint {
             failingSince: row.optional(12, row.instant),
             createdAt: row.instant(13)
         )
+        signature = try row.word(14)
+        if !row.isNull(15) {
+            clientCertificate = ClientCertificate(
+                sealed: row.bytes(15),
+                fingerprint: row.text(16),
+                expiresAt: row.instant(17)
+            )
+        }
     }
 
     fileprivate var values: [any Bindable] {
@@ -222,6 +250,7 @@ extension Endpoint {
             url, WordList.text(events.map(\.rawValue)), ordering.rawValue, concurrency, ratePerSecond,
             // Its order counts, so it is not sorted as other lists are.
             retrySchedule.map { $0.map(String.init).joined(separator: ",") }, isEnabled, disabledReason, failingSince,
+            signature.rawValue, clientCertificate?.sealed, clientCertificate?.fingerprint, clientCertificate?.expiresAt,
         ]
     }
 

@@ -16,7 +16,7 @@ enum EndpointActions {
         id: "rotateEndpointSecret",
         tag: .endpoints,
         summary: "Give an endpoint a new signing secret",
-        notes: "For 24 hours every delivery carries the signatures of both.",
+        notes: "For 24 hours every delivery carries the signatures of both. With `v1a` the key pair is new as well.",
         callers: .admins,
         replies: [.ok("The endpoint with its new secret.", EndpointOperations.withSecret)],
         errors: [.endpointNotFound, .tooMany],
@@ -26,8 +26,9 @@ enum EndpointActions {
             let sealed = try call.services.vault.seal(secret.utf8, context: WebhookSecret.vaultContext(of: id))
             let now = call.receivedAt
             let reply = try await call.commit { transaction in
-                let endpoint = try EndpointOperations.found(id, call, transaction)
-                let live = try transaction.secrets(of: id).filter { $0.expiresAt.map { $0 > now } ?? true }
+                var endpoint = try EndpointOperations.found(id, call, transaction)
+                let live = try transaction.secrets(of: id)
+                    .filter { $0.publicKey == nil && $0.expiresAt.map { $0 > now } ?? true }
                 if live.count >= WebhookSecret.liveMaximum {
                     throw APIError(
                         .tooMany,
@@ -37,6 +38,7 @@ enum EndpointActions {
                 // Before the new one is there, so that one made in the same millisecond ends too.
                 try transaction.expireSecrets(of: id, madeBefore: now + .milliseconds(1), at: now + secretOverlap)
                 try transaction.insert(EndpointSecret(endpointID: id, sealed: sealed, createdAt: now))
+                endpoint = try EndpointSecurity.completed(endpoint, call, transaction)
                 return EndpointOperations.change(
                     Reply.ok(EndpointOperations.json(endpoint, secret: secret)).uncached,
                     "endpoint.rotate_secret",

@@ -28,23 +28,24 @@ enum EndpointOperations {
 
     static let schema = Schema.object(members).named("Endpoint")
 
-    static let members: [Schema.Property] = [
-        .required("endpoint_id", .id(EndpointNoun.prefix)),
-        .optional("app_id", .id(AppNoun.prefix)),
-        .optional("partner_id", .id(PartnerNoun.prefix)),
-        .required("url", url),
-        .required("events", events),
-        .required("ordering", .oneOf(DeliveryOrdering.self)),
-        .required("header_names", .array(of: .string(1...100), count: 0...headersMaximum)),
-        .required("concurrency", concurrency),
-        .optional("rate_per_second", rate),
-        .optional("retry_schedule", retrySchedule),
-        .required("enabled", .boolean),
-        .optional("disabled_reason", .string(1...64)),
-        .optional("failing_since", .time),
-        .optional("breaker", breaker),
-        .required("created_at", .time),
-    ]
+    static let members: [Schema.Property] =
+        [
+            .required("endpoint_id", .id(EndpointNoun.prefix)),
+            .optional("app_id", .id(AppNoun.prefix)),
+            .optional("partner_id", .id(PartnerNoun.prefix)),
+            .required("url", url),
+            .required("events", events),
+            .required("ordering", .oneOf(DeliveryOrdering.self)),
+            .required("header_names", .array(of: .string(1...100), count: 0...headersMaximum)),
+            .required("concurrency", concurrency),
+            .optional("rate_per_second", rate),
+            .optional("retry_schedule", retrySchedule),
+            .required("enabled", .boolean),
+            .optional("disabled_reason", .string(1...64)),
+            .optional("failing_since", .time),
+            .optional("breaker", breaker),
+            .required("created_at", .time),
+        ] + EndpointSecurity.members
 
     static let withSecret = Schema.object(
         members + [.required("secret", Schema.string(1...200).described("The signing secret, shown once."))]
@@ -69,13 +70,14 @@ enum EndpointOperations {
     private static let headers = Schema.map(of: .string(0...1000), atMost: headersMaximum).writeOnly
         .described("Sent with every attempt. The values are secrets: never shown again.")
 
-    private static let settings: [Schema.Property] = [
-        .optional("ordering", .oneOf(DeliveryOrdering.self)),
-        .optional("headers", headers),
-        .optional("concurrency", concurrency),
-        .optional("rate_per_second", rate.nullable),
-        .optional("retry_schedule", retrySchedule.nullable),
-    ]
+    private static let settings: [Schema.Property] =
+        [
+            .optional("ordering", .oneOf(DeliveryOrdering.self)),
+            .optional("headers", headers),
+            .optional("concurrency", concurrency),
+            .optional("rate_per_second", rate.nullable),
+            .optional("retry_schedule", retrySchedule.nullable),
+        ] + EndpointSecurity.settings
 
     private static let createBody = Schema.object(
         [.required("url", url), .required("events", events)] + settings
@@ -98,6 +100,7 @@ enum EndpointOperations {
         object["disabled_reason"] = endpoint.disabledReason.map(JSON.string)
         object["failing_since"] = endpoint.failingSince.map { .string($0.rfc3339Seconds) }
         object["created_at"] = .string(endpoint.createdAt.rfc3339Seconds)
+        EndpointSecurity.show(endpoint, in: &object)
         return object
     }
 
@@ -231,6 +234,7 @@ enum EndpointOperations {
                 var endpoint = try found(id, call, transaction)
                 try apply(call, to: &endpoint)
                 try transaction.update(endpoint)
+                endpoint = try EndpointSecurity.completed(endpoint, call, transaction)
                 return change(.ok(json(endpoint)), "endpoint.change", endpoint, "The endpoint was changed.")
             }
             await call.services.deliveries.endpointChanged(id)
@@ -308,6 +312,7 @@ enum EndpointOperations {
                 endpoint,
                 secret: EndpointSecret(endpointID: id, sealed: sealed, createdAt: call.receivedAt)
             )
+            endpoint = try EndpointSecurity.completed(endpoint, call, transaction)
             let reply = Reply.created(json(endpoint, secret: secret)).uncached
             return change(reply, "endpoint.create", endpoint, "The endpoint was created.")
         }
@@ -343,6 +348,7 @@ enum EndpointOperations {
         if body.has("retry_schedule") {
             endpoint.retrySchedule = body.object["retry_schedule"]?.array?.compactMap(\.integer).map(Int.init)
         }
+        try EndpointSecurity.apply(call, to: &endpoint)
         if let headers = body.fields("headers") { endpoint.sealedHeaders = try sealed(headers, of: endpoint.id, call) }
     }
 

@@ -88,6 +88,34 @@ extension LedgerConformance {
         }
     }
 
+    /// Told with the endpoint where it asks for `v1a`, newest first.
+    private static func publicKeysRoundTrip(_ ledger: any Ledger, _ endpoint: Endpoint) async throws {
+        let start = LedgerWorld.start
+        let secrets = [("whpk_1", start + .seconds(9)), ("whpk_2", nil)].enumerated().map { index, key in
+            EndpointSecret(
+                endpointID: endpoint.id,
+                sealed: [UInt8(index)],
+                createdAt: start + .seconds(Int64(index)),
+                expiresAt: key.1,
+                publicKey: key.0
+            )
+        }
+        var wanted = endpoint
+        wanted.signature = .v1a
+        wanted.clientCertificate = nil
+        try await ledger.write { [wanted] transaction in
+            for secret in secrets { try transaction.insert(secret) }
+            try transaction.update(wanted)
+        }
+        wanted.publicKeys = [
+            EndpointPublicKey(text: "whpk_2"), EndpointPublicKey(text: "whpk_1", expiresAt: start + .seconds(9)),
+        ]
+        try await ledger.read { [wanted] reader in
+            try expectEqual(try reader.endpoint(endpoint.id, within: .platform), wanted)
+            try expectEqual(Array(try reader.secrets(of: endpoint.id).suffix(2)), secrets)
+        }
+    }
+
     private static func endpointsRoundTrip(_ ledger: any Ledger) async throws {
         let world = try await LedgerWorld.make(in: ledger)
         var endpoint = try await world.addEndpoint()
@@ -100,6 +128,7 @@ extension LedgerConformance {
         endpoint.events = [.alarmCreated]
         endpoint.ordering = .site
         endpoint.sealedHeaders = ["x-key": [1, 2], "x-empty": []]
+        endpoint.clientCertificate = ClientCertificate(sealed: [3], fingerprint: "f", expiresAt: LedgerWorld.start)
         endpoint.concurrency = 3
         endpoint.ratePerSecond = 9
         endpoint.retrySchedule = [30, 5, 60]
@@ -114,6 +143,7 @@ extension LedgerConformance {
             let suffix = String(partners.id.text.suffix(16))
             try expectEqual(try reader.endpoint(suffix: suffix, within: .partner(world.partner.id)), partners)
         }
+        try await publicKeysRoundTrip(ledger, endpoint)
         try await ledger.write { [endpoint] in try $0.deleteEndpoint(endpoint.id) }
         try expectEqual(try await ledger.read { try $0.endpoints(of: .app(world.app.id, of: world.dealer.id)) }, [])
     }

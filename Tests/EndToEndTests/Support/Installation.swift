@@ -94,8 +94,16 @@ final class Installation: Sendable {
 
     /// The signing secret of the app's endpoint with that address.
     func secret(of url: String, app: String = Fleet.app) throws -> String {
+        try #require(try endpoint(url, app)["secret"]?.string)
+    }
+
+    func endpointID(of url: String, app: String = Fleet.app) throws -> String {
+        try #require(try endpoint(url, app)["endpoint_id"]?.string)
+    }
+
+    private func endpoint(_ url: String, _ app: String) throws -> JSON {
         let endpoints = try #require(try item("apps", app)["endpoints"]?.array)
-        return try #require(endpoints.first { $0["url"]?.string == url }?["secret"]?.string)
+        return try #require(endpoints.first { $0["url"]?.string == url })
     }
 
     func apiKey(_ app: String = Fleet.app) throws -> String {

@@ -1,3 +1,5 @@
+import Crypto
+import Foundation
 import Testing
 import TocsinCore
 import TocsinDelivery
@@ -55,6 +57,79 @@ struct `Signatures` {
         var moved = sealed[0]
         moved.endpointID = EndpointID(stored: "ep_2")
         #expect(throws: VaultError.self) { try Signer([moved], vault: vault) }
+    }
+
+    @Test func `ed25519 signatures go beside the codes where the endpoint asks, and verify by the public key`() throws {
+        let vault = Vault(key: Array(repeating: 7, count: 32))
+        let endpoint = EndpointID(stored: "ep_1")
+        let context = WebhookSecret.vaultContext(of: endpoint)
+        let pairs = try (1...2).map { try SigningKey.make(SeededRandomness(seed: $0)) }
+        let code = EndpointSecret(
+            endpointID: endpoint,
+            sealed: try vault.seal(Self.secrets[0].utf8, context: context),
+            createdAt: now
+        )
+        let keys = try pairs.enumerated().map { index, pair in
+            EndpointSecret(
+                endpointID: endpoint,
+                sealed: try vault.seal(pair.secret.utf8, context: context),
+                createdAt: now,
+                expiresAt: index == 0 ? now + .seconds(60) : nil,
+                publicKey: pair.publicKey
+            )
+        }
+        let plain = try Signer([code] + keys, vault: vault).sign(
+            id: "evt_1",
+            timestamp: "1800000000",
+            body: body,
+            at: now
+        )
+        #expect(plain?.standard == "v1,\(Self.base64[0])")
+        let signer = try Signer([code] + keys, scheme: .v1a, vault: vault)
+        let signatures = try #require(signer.sign(id: "evt_1", timestamp: "1800000000", body: body, at: now))
+        #expect(signatures.chekt == "v1=\(Self.hexadecimal[0])")
+        let parts = signatures.standard.split(separator: " ")
+        #expect(parts.map { $0.prefix { $0 != "," } } == ["v1", "v1a", "v1a"])
+        #expect(parts[0] == "v1,\(Self.base64[0])")
+        for (part, pair) in zip(parts.dropFirst(), pairs.reversed()) {
+            let raw = try #require(Data(base64Encoded: String(pair.publicKey.dropFirst(SigningKey.publicPrefix.count))))
+            let key = try Curve25519.Signing.PublicKey(rawRepresentation: raw)
+            let signature = try #require(Data(base64Encoded: String(part.dropFirst("v1a,".count))))
+            let signed = Array("evt_1.1800000000.".utf8) + body
+            #expect(key.isValidSignature(signature, for: signed))
+            #expect(!key.isValidSignature(signature, for: signed + [32]))
+        }
+        let after = signer.sign(id: "evt_1", timestamp: "1800000000", body: body, at: now + .seconds(60))
+        #expect(after?.standard.split(separator: " ").count == 2)
+    }
+
+    @Test func `ten secrets of each kind sign, and an eleventh does not`() throws {
+        let vault = Vault(key: Array(repeating: 7, count: 32))
+        let endpoint = EndpointID(stored: "ep_1")
+        let context = WebhookSecret.vaultContext(of: endpoint)
+        let secrets = try (1...11).flatMap { number in
+            let pair = try SigningKey.make(SeededRandomness(seed: UInt64(number)))
+            let code = WebhookSecret.make(SeededRandomness(seed: UInt64(100 + number)))
+            return try [(code, String?.none), (pair.secret, pair.publicKey)].map { text, publicKey in
+                EndpointSecret(
+                    endpointID: endpoint,
+                    sealed: try vault.seal(text.utf8, context: context),
+                    createdAt: now,
+                    publicKey: publicKey
+                )
+            }
+        }
+        let signatures = try Signer(secrets, scheme: .v1a, vault: vault).sign(
+            id: "e",
+            timestamp: "1",
+            body: body,
+            at: now
+        )
+        let parts = try #require(signatures).standard.split(separator: " ")
+        #expect(parts.count { $0.hasPrefix("v1,") } == 10)
+        #expect(parts.count { $0.hasPrefix("v1a,") } == 10)
+        #expect(signatures?.chekt.split(separator: ",").count == 10)
+        #expect(SigningKey.privateKey(of: WebhookSecret.make(SeededRandomness(seed: 1))) == nil)
     }
 
     @Test func `a made secret has the public form and nothing else is one`() {

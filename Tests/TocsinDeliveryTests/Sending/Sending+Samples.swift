@@ -27,9 +27,11 @@ extension WebhookRequest {
         _ url: String,
         policy: EgressPolicy = .lab,
         headers: [(String, String)] = [("webhook-id", "evt_1")],
-        body: String = "{\"type\":\"test.ping\"}"
+        body: String = "{\"type\":\"test.ping\"}",
+        identity: ClientIdentity? = nil
     ) throws -> WebhookRequest {
-        WebhookRequest(url: try EndpointURL(url, policy: policy), headers: headers, body: ByteBuffer(string: body))
+        let url = try EndpointURL(url, policy: policy)
+        return WebhookRequest(url: url, headers: headers, body: ByteBuffer(string: body), identity: identity)
     }
 }
 

@@ -2,6 +2,8 @@ import Foundation
 import NIOSSL
 import Testing
 
+@testable import TocsinDelivery
+
 /// A self-signed certificate and its key, made for one test.
 struct TestCertificate: Sendable {
     enum Validity: String, Sendable {
@@ -80,6 +82,13 @@ struct TestCertificate: Sendable {
             configuration.trustRoots = .file(clients.file)
         }
         return try NIOSSLContext(configuration: configuration)
+    }
+
+    func chainText() throws -> String { try String(contentsOfFile: file, encoding: .utf8) }
+    func keyText() throws -> String { try String(contentsOfFile: keyFile, encoding: .utf8) }
+
+    func identity() throws -> ClientIdentity {
+        try ClientIdentity(certificate: try chainText(), privateKey: try keyText())
     }
 
     func remove() { try? FileManager.default.removeItem(at: directory) }

@@ -92,6 +92,58 @@ struct WebhookSenderTLSTests {
         try await receiver.stop()
     }
 
+    // MARK: Mutual TLS
+
+    @Test
+    func `the endpoint's certificate is shown to a receiver that asks for it, and by no other endpoint's requests`()
+        async throws
+    {
+        let server = try await TestCertificate(), client = try await TestCertificate(subject: "tocsin")
+        defer { server.remove(); client.remove() }
+        let receiver = try await ScriptedReceiver(
+            [Array(repeating: [ReceiverStep.request, .send(ok)], count: 3).flatMap { $0 }],
+            tls: server.serverContext(clients: client)
+        )
+        let identity = try client.identity()
+        try await withSender(extraCAFile: server.file) { sender in
+            let url = "https://receiver.test:\(receiver.port)/"
+            let shown = try WebhookRequest.sample(url, identity: identity)
+            #expect(await sender.send(shown).isSuccess)
+            #expect(await sender.send(shown).reusedConnection)
+            // The kept connection is authenticated as somebody: whoever has no certificate must not get it.
+            let without = await sender.send(try .sample(url))
+            #expect(without.failure?.code == .tls, "\(without)")
+            #expect(!without.reusedConnection)
+            let other = await sender.send(try .sample(url, identity: try server.identity()))
+            #expect(other.failure?.code == .tls, "\(other)")
+        }
+        #expect(receiver.seen.requests.count == 2)
+        try await receiver.stop()
+    }
+
+    @Test
+    func `a certificate and a key that are none, or not of each other, are told by the member`() async throws {
+        let one = try await TestCertificate(), two = try await TestCertificate()
+        defer { one.remove(); two.remove() }
+        let (chain, key) = (try one.chainText(), try two.keyText())
+        #expect(throws: ClientIdentity.Fault.self) { try ClientIdentity(certificate: chain, privateKey: key) }
+        for (certificate, privateKey, member) in [
+            ("nonsense", key, "certificate"), (key, key, "certificate"), ("", key, "certificate"),
+            (chain, "nonsense", "private_key"), (chain, chain, "private_key"), (chain, key, "private_key"),
+        ] {
+            do throws(ClientIdentity.Fault) {
+                _ = try ClientIdentity(certificate: certificate, privateKey: privateKey)
+                Issue.record("it was taken")
+            } catch {
+                #expect(error.member == member)
+            }
+        }
+        let own = try ClientIdentity(certificate: chain, privateKey: try one.keyText())
+        let text = ClientIdentity.text(certificate: chain, privateKey: try one.keyText())
+        #expect(try ClientIdentity(text: text).fingerprint == own.fingerprint)
+        #expect(own.fingerprint.count == 64)
+    }
+
     @Test(arguments: [
         [ReceiverStep.bytes, .send("HTTP/1.1 400 Bad Request\r\n\r\n")], [.bytes, .close], [.bytes, .reset],
     ])
