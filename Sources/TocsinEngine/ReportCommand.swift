@@ -53,7 +53,13 @@ package struct IdempotencyTicket: Hashable, Sendable {
     }
 
     /// What the stored reply is sealed with: its place, so that it cannot be moved to another.
-    package var sealingContext: String { "idempotency/\(caller)/\(method)/\(path)/\(key)" }
+    package var sealingContext: String {
+        Self.sealingContext(of: IdempotencyTicketName(caller: caller, method: method, path: path, key: key))
+    }
+
+    static func sealingContext(of name: IdempotencyTicketName) -> String {
+        "idempotency/\(name.caller)/\(name.method)/\(name.path)/\(name.key)"
+    }
 
     package func record(
         status: Int,

@@ -8,7 +8,7 @@ package struct Vault: Sendable {
     package static let keyLength = 32
 
     private let sealing: SymmetricKey
-    private let hashing: SymmetricKey
+    private var hashing: SymmetricKey
     private let checking: SymmetricKey
     private let linking: SymmetricKey
 
@@ -22,6 +22,16 @@ package struct Vault: Sendable {
         hashing = derived("tocsin hashing 1")
         checking = derived("tocsin checking 1")
         linking = derived("tocsin linking 1")
+    }
+
+    /// The key of ``keyedHash(_:context:)``, which outlives the rotation of the key that it was derived from.
+    var hashingKey: [UInt8] { hashing.withUnsafeBytes { Array($0) } }
+
+    /// The same vault with another hashing key.
+    func hashing(with key: [UInt8]) -> Vault {
+        var copy = self
+        copy.hashing = SymmetricKey(data: key)
+        return copy
     }
 
     /// Encrypts and authenticates; `context` must be given again to open (it ties a sealed value to its place).

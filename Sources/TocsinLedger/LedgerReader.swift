@@ -304,6 +304,8 @@ package protocol HousekeepingWriter {
     /// Throws `duplicate` if the key is stored already.
     func insert(_ record: IdempotencyRecord) throws
     func setFact(_ name: String, to value: [UInt8]) throws
+    /// Replaces every sealed value outside the facts by what `reseal` makes of it, and says how many there were.
+    func reseal(_ reseal: (SealedPlace, [UInt8]) throws -> [UInt8]) throws -> Int
     /// Remembers a client assertion's `jti` until it expires; false if it was used before.
     func useAssertion(_ id: String, of clientID: String, expiresAt: Instant, now: Instant) throws -> Bool
     /// Forgets what has outlived its time: keys, report ids, assertions, attempts, audit entries, and events that no

@@ -17,9 +17,6 @@ struct Store: Sendable {
     var vault: Vault
     var keyPlace: KeyPlace
 
-    /// The ledger's fact by which a wrong key is noticed.
-    static let checkFact = "encryption_check"
-
     /// Opens the data directory's ledger, and makes both if there are none.
     ///
     /// - Parameters:
@@ -35,21 +32,33 @@ struct Store: Sendable {
     ) async throws(ProgramError) -> Store {
         let ledger = try openLedger(settings, role: role, mayCreate: mayCreate)
         do {
-            let check = try await ledger.read { try $0.fact(checkFact) }
-            let (key, place) = try EncryptionKey.find(settings, mayCreate: check == nil)
-            let vault = Vault(key: key)
-            if let check, check != vault.checkValue {
+            let isNew = try await ledger.read { try $0.fact(VaultRotation.checkFact) == nil }
+            let (key, place) = try EncryptionKey.find(settings, mayCreate: isNew)
+            guard let vault = try await vault(of: key, at: place, ledger) else {
                 throw ProgramError.configuration(
-                    "\(place) is not the key of the ledger \(settings.ledgerPath): give the key that it was made with "
-                        + "(--encryption-key-file), or restore the ledger's backup of that key"
+                    "\(place) is not the key of the ledger \(settings.ledgerPath): give the key that it was made with, or "
+                        + "last rotated to (--encryption-key-file), or restore the ledger's backup of that key"
                 )
             }
-            if check == nil { try await ledger.write { try $0.setFact(checkFact, to: vault.checkValue) } }
+            if isNew { try await ledger.write { try $0.setFact(VaultRotation.checkFact, to: vault.checkValue) } }
             return Store(ledger: ledger, vault: vault, keyPlace: place)
         } catch {
             try? await ledger.close()
             throw error as? ProgramError ?? .configuration("\(error)")
         }
+    }
+
+    /// The vault of the key, or of the one that a rotation had put beside it when it was broken off; nil if neither fits.
+    private static func vault(of key: [UInt8], at place: KeyPlace, _ ledger: any Ledger) async throws -> Vault? {
+        func opened(_ key: [UInt8]) async throws -> Vault? {
+            try await ledger.read { try VaultRotation.vault(of: key, in: $0) }
+        }
+        if let vault = try await opened(key) { return vault }
+        guard case .file(let path) = place, let pending = try EncryptionKey.pending(beside: path),
+            let vault = try await opened(pending)
+        else { return nil }
+        try EncryptionKey.adoptPending(beside: path)
+        return vault
     }
 
     /// Opens the ledger alone, for what needs no key.
@@ -173,6 +182,49 @@ enum EncryptionKey {
             attributes: [.posixPermissions: 0o600]
         )
         if !made { throw .configuration("the key file \(path) cannot be written: check the directory's permissions") }
+    }
+
+    // MARK: Rotation
+
+    /// Where a rotation puts the new key until the ledger has taken it.
+    static func pendingPath(beside path: String) -> String { path + ".new" }
+
+    /// Where a rotation leaves the key before it; backups that were made with it still need it.
+    static func previousPath(beside path: String) -> String { path + ".previous" }
+
+    static func pending(beside path: String) throws(ProgramError) -> [UInt8]? {
+        let pending = pendingPath(beside: path)
+        return FileManager.default.fileExists(atPath: pending) ? try read(pending) : nil
+    }
+
+    /// Puts the new key, which the ledger has taken, in the place of the old one; again after a crash.
+    static func adoptPending(beside path: String) throws(ProgramError) {
+        let (previous, pending) = (previousPath(beside: path), pendingPath(beside: path))
+        // A second name first, so that in no moment one of the keys has none.
+        unlink(previous)
+        guard link(path, previous) == 0, rename(pending, path) == 0, isDurable(path) else {
+            throw .configuration("the new key \(pending) cannot be renamed to \(path): do that by hand")
+        }
+    }
+
+    /// Writes a key so that it outlives a crash.
+    static func writeDurably(_ key: [UInt8], to path: String) throws(ProgramError) {
+        unlink(path)
+        try write(key, to: path)
+        guard isDurable(path) else {
+            throw .configuration("the key file \(path) cannot be written to the disk: nothing was changed")
+        }
+    }
+
+    /// Flushes a file and the directory that names it.
+    private static func isDurable(_ path: String) -> Bool {
+        let directory = URL(filePath: path).deletingLastPathComponent().path
+        return [path, directory].allSatisfy { path in
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return false }
+            defer { close(descriptor) }
+            return fsync(descriptor) == 0
+        }
     }
 
     private static func decode(_ text: String) -> [UInt8]? {

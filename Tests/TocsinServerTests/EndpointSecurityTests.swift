@@ -104,7 +104,7 @@ import TocsinLedger
 
     // MARK: Certificates
 
-    private static let certificate: JSON = ["certificate": .string(chain), "private_key": .string(key)]
+    static let certificate: JSON = ["certificate": .string(chain), "private_key": .string(key)]
 
     @Test func `a client certificate is sealed, and shown by its fingerprint and its end only`() async throws {
         try await ServerWorld.run { world in

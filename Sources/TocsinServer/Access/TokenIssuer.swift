@@ -12,7 +12,7 @@ package final class TokenIssuer: Sendable {
     package static let lifetime: Duration = .seconds(3600)
     /// Verified tokens that are remembered; when they are reached all are dropped and verified again at need.
     static let capacity = 50_000
-    static let factName = "token_signing_key"
+    static let factName = VaultRotation.tokenSigningKey
 
     struct Claims: JWTPayload {
         var iss: String

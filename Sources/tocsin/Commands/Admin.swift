@@ -5,11 +5,11 @@ import TocsinFleet
 import TocsinJSON
 import TocsinLedger
 
-/// `tocsin admin`: what an operator of the machine does; works beside a running server.
+/// `tocsin admin`: what an operator of the machine does; all but the key's rotation works beside a running server.
 struct Admin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Admin tokens, backups and checks; works beside a running server.",
-        subcommands: [Token.self, Backup.self, Restore.self, Verify.self]
+        abstract: "Admin tokens, backups, checks and the encryption key.",
+        subcommands: [Token.self, Backup.self, Restore.self, Verify.self, RotateKey.self]
     )
 
     struct Token: AsyncParsableCommand {
