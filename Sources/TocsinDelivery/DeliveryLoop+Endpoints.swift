@@ -128,6 +128,8 @@ extension DeliveryLoop {
         slot.awaitsRebuild = false
         scheduler.set(index, nil)
         reloads.append(Reload(subject: .endpoint(slot.endpoint.id), continuation: nil))
+        // Nothing else may happen for long: the reload does not wait for the next message.
+        reloadNext()
     }
 
     private mutating func remove(_ id: EndpointID) {

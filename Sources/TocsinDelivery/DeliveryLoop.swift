@@ -292,8 +292,12 @@ struct DeliveryLoop {
     }
 
     private mutating func resend(_ id: EndpointID, _ event: LoggedEvent, _ attempts: Int, _ waiter: Waiter) {
-        if let index = indexOfEndpoint[id] {
-            tell(index, at: now) { $0.resend(event, attempts: attempts, at: $1) }
+        if let index = indexOfEndpoint[id], let slot = slots[index] {
+            if scheduler[index].map({ $0.isRetired || !$0.settings.isEnabled }) ?? true {
+                leaveForNextMachine(event, attempts, of: slot)
+            } else {
+                tell(index, at: now) { $0.resend(event, attempts: attempts, at: $1) }
+            }
         }
         afterRecording(.resume(waiter))
     }

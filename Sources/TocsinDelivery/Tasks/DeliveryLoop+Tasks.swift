@@ -1,5 +1,6 @@
 import TocsinCore
 import TocsinEngine
+import TocsinLedger
 
 /// What tasks ask of the loop.
 extension DeliveryLoop {
@@ -8,6 +9,23 @@ extension DeliveryLoop {
         // A machine that is made anew has read the retry table before or after: it is told when it is there.
         if slot.awaitsRebuild || scheduler[slot.index] == nil { slot.hasMissedRows = true }
         tell(index, at: now) { $0.rowsWereAdded(hastened: hastened, at: $1) }
+    }
+
+    /// Records a delivery that is to be tried at once, where no machine can take it up: the next one finds the row.
+    mutating func leaveForNextMachine(_ event: LoggedEvent, _ attempts: Int, of slot: Slot) {
+        recording.pending.exceptions.append(
+            ExceptionalDelivery(
+                endpointID: slot.endpoint.id,
+                position: event.position,
+                eventID: event.id,
+                state: .retrying,
+                attempts: attempts,
+                nextAttemptAt: now,
+                eventCreatedAt: event.createdAt,
+                updatedAt: now
+            )
+        )
+        slot.hasMissedRows = true
     }
 
     mutating func tellMissedRows(_ slot: Slot) {

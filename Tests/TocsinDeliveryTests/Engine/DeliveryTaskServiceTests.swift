@@ -150,6 +150,26 @@ import TocsinTestSupport
         try await stage.stop()
     }
 
+    @Test func `what is resent while an endpoint changes is not forgotten`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint()
+        let running = RunningEngine(world)
+        running.sender.answer { sent, _ in sent.headers["X-CHeKT-Sequence"] == "2" ? .hold : .status(200) }
+        let events = try await world.append(2)
+        running.engine.published(events)
+        await running.sender.wait(for: 2)
+        await running.settlements.wait(forAttempts: 1)
+        // The machine waits for the second to end, and then gives way to another.
+        try await world.change(endpoint) { $0.ordering = .site }
+        await running.engine.endpointChanged(endpoint)
+        try await running.engine.resend(events[0].position, to: endpoint)
+        running.sender.answer { _, _ in .status(200) }
+        running.sender.release()
+        await running.sender.wait(for: 3)
+        #expect(running.sender.sent.last?.id == events[0].id.text)
+        try await running.stop()
+    }
+
     @Test func `what waits for a retry has its turn in the log's order`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint(ordering: .site)
