@@ -56,6 +56,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case tooMany = "too_many"
     case undeliveredEvents = "undelivered_events"
 
+    case requestTimeout = "request_timeout"
     case versionConflict = "version_conflict"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
@@ -88,6 +89,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
             .notFound
         case .snapshotExpired: .gone
         case .methodNotAllowed: .methodNotAllowed
+        case .requestTimeout: .requestTimeout
         case .alreadyExists, .armFailed, .armingAuthorityConflict, .armingModelLocked, .deletionRefused,
             .endpointDisabled,
             .endpointEnabled, .idempotencyConflict,
@@ -189,6 +191,12 @@ extension APIError {
     package static func bodyTooLarge(limit: Int) -> APIError {
         APIError(.bodyTooLarge, "The body is larger than \(limit) bytes. Send less at once.")
     }
+
+    /// 408: the connection is closed with it.
+    static let bodyTooSlow = APIError(
+        .requestTimeout,
+        "The body did not come whole in \(WireHandler.bodyTime) s (a file: \(WireHandler.fileTime) s). Send the request again."
+    )
 
     package static let unavailable = APIError(
         .serviceUnavailable,

@@ -5,7 +5,8 @@ import NIOHTTP1
 /// request.
 ///
 /// What the decoder refuses (two framings at once, an unknown method, a head that is too long) never gets to ``Pipeline``, and
-/// would be answered without a word.
+/// would be answered without a word. It also bounds the time that a body takes: who sends a byte now and then is never idle,
+/// and would hold what was looked up for its head for as long as it likes.
 final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -14,6 +15,14 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Asks to send `100 Continue`: the client waits for it with its body (RFC 9110 §10.1.1).
     struct GoOn: Sendable {}
+
+    /// What whoever reads a body gets when its time is up.
+    struct BodyTooSlow: Error {}
+
+    /// Seconds from a head to its body's end; below ``ServerApplication/idleTimeout``, so that who stalls is told.
+    static let bodyTime: Int64 = 45
+    /// The same for a file: the largest takes that long at 35 kB/s.
+    static let fileTime: Int64 = 300
 
     /// Puts a ``WireHandler`` behind the decoder, which is there already when further handlers are added.
     final class Installer: ChannelInboundHandler, RemovableChannelHandler {
@@ -39,14 +48,55 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var unanswered = 0
     /// Nothing more can be read.
     private var isBroken = false
+    /// How long the body that is coming in may take; none between requests.
+    private var time: TimeAmount?
+    private var deadline: Scheduled<Void>?
     /// The last answer is out: whatever comes after it would be taken for a part of it.
     private var isOver = false
 
     init(newRequestID: @escaping @Sendable () -> String) { self.newRequestID = newRequestID }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head = unwrapInboundIn(data) { unanswered += 1 }
+        if isBroken { return }
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            unanswered += 1
+            let type = head.headers.first(name: "Content-Type")?.lowercased() ?? ""
+            time = .seconds(type.hasPrefix("image/") || type.hasPrefix("video/") ? Self.fileTime : Self.bodyTime)
+        case .body: break
+        case .end: stopClock()
+        }
         context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Most requests are there whole by now, and need no clock.
+        if let time, deadline == nil {
+            deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.tooSlow(context) }
+        }
+        context.fireChannelReadComplete()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        stopClock()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context _: ChannelHandlerContext) { stopClock() }
+
+    private func stopClock() {
+        time = nil
+        deadline?.cancel()
+        deadline = nil
+    }
+
+    private func tooSlow(_ context: ChannelHandlerContext) {
+        guard time != nil, !isBroken else { return }
+        stopClock()
+        isBroken = true
+        // A body that nobody waits for any more has its answer already.
+        if unanswered == 0 { return context.close(promise: nil) }
+        context.fireErrorCaught(BodyTooSlow())
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -69,6 +119,7 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError, !isBroken {
+            stopClock()
             isBroken = true
             // A request whose body broke off is answered by whoever reads it.
             if unanswered == 0 { refuse(context) }

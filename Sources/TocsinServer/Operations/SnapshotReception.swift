@@ -6,8 +6,8 @@ import TocsinLedger
 
 /// One upload on its way from the connection to the ledger.
 ///
-/// Device, caller and key are looked at before the first byte is read, the content while it arrives, and the ledger hears
-/// of it when the file is on the disk.
+/// Device, caller and key are looked at before the first byte is read, the content while it arrives, the caller again after
+/// the last, and the ledger hears of it when the file is on the disk.
 struct SnapshotReception {
     private let call: Call
     private var services: Services { call.services }
@@ -89,11 +89,12 @@ struct SnapshotReception {
         _ received: SnapshotFiles.Received,
         at site: SiteID
     ) async throws -> Reply {
+        let viewer = try await call.readmitted()
         let receivedAt = services.clock.now
         let claim = call.idempotency?.covering(upload.content.text)
         if let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
         try await services.snapshotFiles.keep(received)
-        let (links, viewer) = (services.snapshotLinks, call.caller)
+        let links = services.snapshotLinks
         let task = SnapshotTask(
             upload,
             request: try request(at: site, receivedAt, claim),

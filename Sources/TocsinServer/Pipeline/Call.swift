@@ -103,17 +103,22 @@ package struct Call: Sendable {
     /// Whether the credential would still be let in: what lasts longer than a request asks again.
     package var isStillAdmitted: Bool {
         get async {
-            do {
-                let address = clientAddress
-                let caller = try await services.authenticator.caller(
-                    authorization: head.authorization,
-                    address: { address }
-                )
-                try bound.operation.callers.admit(caller)
-                return caller.key == self.caller.key
-            } catch {
-                return false
-            }
+            (try? await readmitted()) != nil
+        }
+    }
+
+    /// The caller as it is now: what has a body read after the head was looked at asks before it acts (decisions §2).
+    ///
+    /// - Throws: 401 or 403 for a credential that would no longer be let in.
+    package func readmitted() async throws -> Caller {
+        let address = clientAddress
+        do {
+            let caller = try await services.authenticator.caller(authorization: head.authorization) { address }
+            try bound.operation.callers.admit(caller)
+            guard caller.key == self.caller.key else { throw APIError.invalidCredentials }
+            return caller
+        } catch let error as RefusedCaller {
+            throw error.refusal
         }
     }
 

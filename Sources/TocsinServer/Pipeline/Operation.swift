@@ -18,6 +18,14 @@ package struct Operation: Sendable {
         case form(Schema)
         /// A file of one of these types, which the handler reads part by part.
         case media([MediaType])
+
+        /// Whether the pipeline reads it; a handler that reads it itself asks ``Call/readmitted()`` when it has.
+        var isRead: Bool {
+            switch self {
+            case .none, .media: false
+            case .json, .optionalJSON, .form: true
+            }
+        }
     }
 
     /// A query parameter.
@@ -160,6 +168,7 @@ extension Operation {
         if !callers.anonymous { codes += [.invalidAPIKey, .permissionDenied] }
         if !query.isEmpty { codes += [.malformedRequest, .validationFailed] }
         if takesIdempotencyKey { codes += [.invalidIdempotencyKey, .idempotencyConflict, .idempotencyInProgress] }
+        if case .none = body {} else { codes.append(.requestTimeout) }
         switch body {
         case .none: break
         case .json, .optionalJSON:

@@ -22,8 +22,8 @@ struct Connection: InitializableFromSource {
 
 /// Takes every request through the same steps, in an order in which nothing is read before it may be asked.
 ///
-/// Find the operation, authenticate, authorise, limit the rate, read the body, look for a stored reply, check the body,
-/// run the handler, answer.
+/// Find the operation, authenticate, authorise, limit the rate, read the body, authenticate and authorise again, look for
+/// a stored reply, check the body, run the handler, answer.
 struct Pipeline: HTTPResponder {
     typealias Context = Connection
 
@@ -61,6 +61,9 @@ struct Pipeline: HTTPResponder {
             // Its body broke off; nothing more can be read from the connection, which is closed then.
             reply = await refuse(APIError.undecodable, progress, context.logger)
             reply.headers[.connection] = "close"
+        } catch is WireHandler.BodyTooSlow {
+            reply = await refuse(APIError.bodyTooSlow, progress, context.logger)
+            reply.headers[.connection] = "close"
         } catch {
             reply = await refuse(error, progress, context.logger)
         }
@@ -89,21 +92,12 @@ struct Pipeline: HTTPResponder {
             forwardedFor: progress.head.forwardedFor
         )
         progress.address = address
-        if !operation.callers.anonymous {
-            do {
-                let authorization = progress.head.authorization
-                progress.caller = try await services.authenticator.caller(authorization: authorization) { address }
-            } catch let error as RefusedCaller {
-                progress.caller = error.caller
-                progress.place = place(bound, pathValues, progress.caller, rawQuery)
-                throw error.refusal
-            }
-            progress.place = place(bound, pathValues, progress.caller, rawQuery)
-            try operation.callers.admit(progress.caller)
-        }
+        try await admit(&progress, bound, pathValues, rawQuery)
         try await limit(operation, &progress)
         let goOn = goOn(progress.head, context.channel)
         let bytes = try await body(of: request, operation, progress.head, goOn)
+        // Who was revoked while the body came gets nothing done with it (decisions §2).
+        if operation.body.isRead { try await admit(&progress, bound, pathValues, rawQuery) }
         var call = Call(
             services: services,
             caller: progress.caller,
@@ -160,6 +154,26 @@ struct Pipeline: HTTPResponder {
             )
         }
         return traceID
+    }
+
+    /// Looks up who asks, and whether they may ask for this.
+    private func admit(
+        _ progress: inout Progress,
+        _ bound: BoundOperation,
+        _ values: [String],
+        _ query: Substring
+    ) async throws {
+        if bound.operation.callers.anonymous { return }
+        let (authorization, address) = (progress.head.authorization, progress.address)
+        do {
+            progress.caller = try await services.authenticator.caller(authorization: authorization) { address }
+        } catch let error as RefusedCaller {
+            progress.caller = error.caller
+            progress.place = place(bound, values, progress.caller, query)
+            throw error.refusal
+        }
+        progress.place = place(bound, values, progress.caller, query)
+        try bound.operation.callers.admit(progress.caller)
     }
 
     private func place(_ bound: BoundOperation, _ values: [String], _ caller: Caller, _ query: Substring) -> PathSite {
