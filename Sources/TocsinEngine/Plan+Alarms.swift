@@ -62,7 +62,9 @@ extension Plan {
         case .wantsVerification(let seconds, let until):
             let action = AlarmAction.requestVerification(by: "site", seconds: seconds, until: until)
             result = perform(action, on: incident, by: .system)
-            note(alarm, "alarm.verification", "The partition's policy asks for a verification within \(seconds) s")
+            if case .success = result {
+                note(alarm, "alarm.verification", "The partition's policy asks for a verification within \(seconds) s")
+            }
         case .verificationExpired(let lateness):
             result = perform(.expireVerification(lateBy: lateness), on: incident, by: .system)
             if case .success = result {

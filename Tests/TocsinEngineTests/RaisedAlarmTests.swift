@@ -11,6 +11,7 @@ import TocsinTestSupport
         async throws
     {
         try await withShop { shop in
+            _ = try await shop.command(.arm(.init(mode: .away, instant: true)))
             let desk = AlarmDesk(shop)
             guard case .raised = try await desk.raise() else { throw Unexpected(what: "not raised") }
             let stored = try await shop.record().state
@@ -40,18 +41,36 @@ import TocsinTestSupport
             _ = try await desk.shop.command(.disarm)
             #expect(try await desk.alarm().priority == .high)
             #expect(try await desk.timeline().map(\.kind) == [.created, .activity, .noted])
-            // Armed again it trips again: still the same alarm, which nobody has resolved.
+            // Its session has ended: what trips after it is another alarm, though nobody has resolved the first.
             _ = try await desk.shop.signals([
                 Signal(origin: .number(7), kind: .closed, timestamp: desk.shop.stage.clock.now, signalID: nil)
             ])
             desk.shop.stage.clock.advance(by: .seconds(1))
             try await desk.trip()
-            #expect(try await alarms(of: desk.shop).count == 1)
+            #expect(try await alarms(of: desk.shop).count == 2)
+        }
+    }
+
+    @Test func `a drill that nobody resolved swallows no alarm of a later session`() async throws {
+        try await withShop { shop in
+            let desk = AlarmDesk(shop)
+            guard case .raised = try await desk.raise(priority: .low) else { throw Unexpected(what: "not raised") }
+            for session in 1...2 {
+                try await desk.trip()
+                #expect(try await alarms(of: shop).count == 1 + session)
+                _ = try await shop.command(.disarm)
+                _ = try await shop.signals([
+                    Signal(origin: .number(7), kind: .closed, timestamp: shop.stage.clock.now, signalID: nil)
+                ])
+                shop.stage.clock.advance(by: .seconds(1))
+            }
+            #expect(try await shop.log().filter { $0.type == .alarmCreated }.count == 3)
         }
     }
 
     @Test func `what joins a less urgent alarm makes it as urgent as it is itself`() async throws {
         try await withShop { shop in
+            _ = try await shop.command(.arm(.init(mode: .away, instant: true)))
             let desk = AlarmDesk(shop)
             _ = try await desk.raise(priority: .low)
             try await desk.trip()

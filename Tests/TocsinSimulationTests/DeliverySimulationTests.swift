@@ -7,10 +7,12 @@ struct `Delivery simulation` {
     private static func setting(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
     }
-    private static let isCI = ProcessInfo.processInfo.environment["CI"] != nil
     private static let asked = setting("TOCSIN_SEED")
-    /// Over two minutes of computing for what continuous integration plays (`CI`); `TOCSIN_SCHEDULES` asks for another number.
-    private static let count = asked == nil ? setting("TOCSIN_SCHEDULES") ?? (isCI ? 100_000 : 5_000) : 1
+    /// How many lives are played; `TOCSIN_SCHEDULES` asks for another number.
+    ///
+    /// A hundred thousand take two minutes of computing: continuous integration plays them by themselves (`.ci/run`), for
+    /// beside them no other test has a processor.
+    private static let count = asked == nil ? setting("TOCSIN_SCHEDULES") ?? 5_000 : 1
 
     private struct Totals: Sendable {
         var lives: UInt64 = 0

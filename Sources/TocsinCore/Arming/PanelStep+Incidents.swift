@@ -20,7 +20,8 @@ extension PanelStep {
         if !self[partition].incidents[open].isOver { return append(trip, to: open, in: partition) }
         // That one is history: what comes now is another danger, and whoever works alarms must see that.
         if !self[partition].incidents[open].untold.isEmpty { tellActivity(open, in: partition) }
-        self[partition].incidents.remove(at: open)
+        let over = self[partition].incidents.remove(at: open)
+        state.raised.removeAll { $0.incident == over.id }
         self.open(trip, in: partition)
     }
 
@@ -149,7 +150,7 @@ extension PanelStep {
                 )
             )
         }
-        if raised == nil, let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
+        if let wanted = wantVerification(of: incident, in: partition) { effects.append(wanted) }
     }
 
     private mutating func create(_ incident: Incident, _ zones: [Zone], in partition: Partition) {
@@ -215,6 +216,7 @@ extension PanelStep {
             let incident = self[partition].incidents[index]
             if incident.endsWithNextSession, !incident.untold.isEmpty { tellActivity(index, in: partition) }
         }
+        endRaised(in: partition) { !$0.endsWithNextSession }
     }
 
     private mutating func emitActivity(of incident: Incident, _ zones: [Zone], in partition: Partition) {
@@ -252,6 +254,7 @@ extension PanelStep {
             self[partition].incidents.remove(at: index)
             end(incident, of: partition, by: by, isDuress: isDuress)
         }
+        endRaised(in: partition) { _ in true }
     }
 
     private mutating func end(_ incident: Incident, of partition: Partition, by: Attribution, isDuress: Bool) {

@@ -12,7 +12,8 @@ package enum AlarmAct: Hashable, Sendable {
     case atLeast(AlarmPriority)
 }
 
-/// An alarm that was raised by request and is not resolved: what trips in its place becomes a part of it (decisions §6).
+/// An alarm that was raised by request and is not resolved: what trips in its place becomes a part of it (decisions §6),
+/// until the partition is disarmed or armed anew.
 package struct RaisedAlarm: Hashable, Sendable {
     package var incident: IncidentID
     package var partitionID: PartitionID
@@ -67,11 +68,21 @@ extension SiteMachine {
 }
 
 extension PanelStep {
-    /// The alarm that was raised by request in the incident's place.
+    /// The alarm that was raised by request in the incident's place; duress is told by itself whatever else is open.
     func raisedAlarm(for incident: Incident, in partition: Partition) -> RaisedAlarm? {
-        state.raised.first {
+        if incident.alarmClass == .duress { return nil }
+        return state.raised.first {
             $0.partitionID == partition.id && $0.alarmClass == incident.alarmClass && $0.isSilent == incident.isSilent
         }
+    }
+
+    /// With its session ends what was raised in it: the trips of another are another alarm, resolved or not (T29).
+    ///
+    /// What is still going on at the premises goes on.
+    mutating func endRaised(in partition: Partition, unless goesOn: (Incident) -> Bool) {
+        guard !state.raised.isEmpty else { return }
+        let live = Set(self[partition].incidents.filter { !$0.isOver && goesOn($0) }.map(\.id))
+        state.raised.removeAll { $0.partitionID == partition.id && !live.contains($0.incident) }
     }
 
     /// Asks for a verification where the partition's policy does: of intrusions, which are most often nothing.
