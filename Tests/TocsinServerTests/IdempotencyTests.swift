@@ -25,6 +25,34 @@ import TocsinJSON
         }
     }
 
+    @Test func `a reply is not repeated to an app that may no longer see what it shows`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (app, key) = try await world.app(of: shop.dealer, [.alarmsWrite, .eventsRead, .eventsWrite])
+            let body: JSON = ["site_id": .string(shop.site), "trigger": "button", "class": "duress"]
+            func raise() async throws -> ServerWorld.Answer {
+                try await world.send(.post, "/v1/alarms", as: key, body, headers: Self.key)
+            }
+            func hold(_ scopes: JSON) async throws {
+                let answer = try await world.send(.patch, "/v1/apps/\(app)", as: world.admin, ["scopes": scopes])
+                #expect(answer.status == 200, "\(answer.text)")
+            }
+            let first = try await raise()
+            #expect(first.status == 201 && first["class"] == "duress", "\(first.text)")
+
+            try await hold(["alarms:write", "events:write"])
+            let blind = try await raise()
+            #expect(blind.status == 409 && blind.code == "idempotency_conflict", "\(blind.text)")
+            let number = try first.string("alarm_id")
+            #expect(!blind.text.contains("duress") && !blind.text.contains(number))
+
+            try await hold(["alarms:write", "events:read", "events:write"])
+            let again = try await raise()
+            #expect(again.text == first.text && again.headers[.idempotencyReplayed] == "true")
+            #expect(try await world.counts()["alarm"] == 1)
+        }
+    }
+
     @Test func `a repeated report is answered from the store, even after the state went on`() async throws {
         try await ServerWorld.run { world in
             let scene = try await world.scene()

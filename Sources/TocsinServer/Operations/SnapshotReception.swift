@@ -91,7 +91,7 @@ struct SnapshotReception {
     ) async throws -> Reply {
         let viewer = try await call.readmitted()
         let receivedAt = services.clock.now
-        let claim = call.idempotency?.covering(upload.content.text)
+        let claim = call.idempotency?.covering(upload.content.text, of: viewer)
         if let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
         try await services.snapshotFiles.keep(received)
         let links = services.snapshotLinks

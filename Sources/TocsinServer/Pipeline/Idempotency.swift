@@ -20,13 +20,14 @@ package struct IdempotencyClaim: Sendable {
             method: method,
             path: path,
             key: key,
-            payloadHash: vault.keyedHash(Array(query.utf8) + [0] + payload, context: "idempotency")
+            payloadHash: vault.keyedHash(Array(query.utf8) + [0] + payload + caller.sight, context: "idempotency")
         )
     }
 
     /// The claim for a body that was read after it was made.
-    func covering(_ bodyHash: String) -> IdempotencyClaim {
-        IdempotencyClaim(self, payloadHash: vault.keyedHash(ticket.payloadHash + bodyHash.utf8, context: "idempotency"))
+    func covering(_ bodyHash: String, of caller: Caller) -> IdempotencyClaim {
+        let bytes = ticket.payloadHash + bodyHash.utf8 + caller.sight
+        return IdempotencyClaim(self, payloadHash: vault.keyedHash(bytes, context: "idempotency"))
     }
 
     private init(_ claim: IdempotencyClaim, payloadHash: [UInt8]) {
@@ -42,12 +43,15 @@ package struct IdempotencyClaim: Sendable {
         return try ticket.record(status: reply.status.code, reply: bytes, at: instant, vault: vault)
     }
 
-    /// The stored reply again, or 409 if it was given to another payload.
+    /// The stored reply again, or 409 if it was given to another payload, or to a caller who saw more or less.
     package func replay(_ record: IdempotencyRecord) throws -> Reply {
         guard record.payloadHash == ticket.payloadHash else {
             throw APIError(
                 .idempotencyConflict,
-                "This Idempotency-Key was used with another payload. Use a new key for a new request."
+                """
+                This Idempotency-Key was used with another payload, or before your scopes changed. Use a new key for a new \
+                request.
+                """
             )
         }
         let body = try vault.open(record.sealedReply, context: ticket.sealingContext)
@@ -56,6 +60,12 @@ package struct IdempotencyClaim: Sendable {
         reply.headers[.idempotencyReplayed] = "true"
         return reply.uncached
     }
+}
+
+extension Caller {
+    /// What of a reply depends on the caller's scopes, as bytes that no body ends with: whoever may see less than before
+    /// must not get the earlier reply (decisions §1: authorised again before a replay).
+    fileprivate var sight: [UInt8] { seesAlarms ? [] : [0, 0xFF] }
 }
 
 /// Requests with a key that are being worked on in this process.
