@@ -110,11 +110,31 @@ import TocsinLedger
         var action = "disarm"
         var body: JSONObject = [:]
         var headers: [String: String] = [:]
-        /// Whether the code is sent as a number.
-        var isUnquoted = false
+        var form = Form.text
         var status: Int
 
-        var testDescription: String { "\(action) \(body) \(headers) \(status)" }
+        /// How the code is sent.
+        enum Form: Sendable {
+            case text
+            case number
+            case fraction
+            case listed
+            case bodyListed
+        }
+
+        var testDescription: String { "\(action) \(body) \(headers) \(form) \(status)" }
+
+        func json(_ code: String) -> JSON {
+            var body = body
+            body["user_code"] =
+                switch form {
+                case .text, .bodyListed: .string(code)
+                case .number: Int64(code).map(JSON.integer)
+                case .fraction: .decimal("\(code).0")
+                case .listed: .array([.string(code)])
+                }
+            return form == .bodyListed ? .array([.object(body)]) : .object(body)
+        }
     }
 
     static let misfits = [
@@ -123,7 +143,11 @@ import TocsinLedger
         Misfit(action: "arm", body: ["mode": "away", "custom_mode": "party"], status: 422),
         Misfit(body: ["partition": ["number": 1]], status: 422),
         Misfit(body: ["loudness": 7], headers: ["Prefer": "handling=strict"], status: 422),
-        Misfit(isUnquoted: true, status: 422),
+        Misfit(form: .number, status: 422),
+        Misfit(form: .fraction, status: 422),
+        Misfit(form: .listed, status: 422),
+        Misfit(form: .bodyListed, status: 422),
+        Misfit(headers: ["x-partner-trace-id": "no blanks"], status: 400),
         Misfit(headers: ["Idempotency-Key": "no blanks"], status: 400),
         Misfit(body: ["partition": 1], headers: ["Idempotency-Key": "used"], status: 409),
     ]
@@ -139,13 +163,12 @@ import TocsinLedger
                 let (_, reader) = try await world.app(of: shop.dealer, [.sitesRead, .armingWrite])
                 let first = try await world.command("disarm", shop, as: reader, headers: ["Idempotency-Key": "used"])
                 #expect(first.status == 200)
-                var body = misfit.body
-                body["user_code"] = misfit.isUnquoted ? Int64(code).map(JSON.integer) : .string(code)
+                let body = misfit.json(code)
                 let path = "\(shop.path)/arming/actions/\(misfit.action)"
                 var told: [String] = []
                 // Again and again: it is one alarm.
                 for _ in 1...2 {
-                    let reply = try await world.send(.post, path, as: reader, .object(body), headers: misfit.headers)
+                    let reply = try await world.send(.post, path, as: reader, body, headers: misfit.headers)
                     #expect(reply.status == misfit.status, "\(reply.text)")
                     #expect(!reply.text.contains(code))
                     told += [reply.text, "\(reply.headers.map(\.name))", "\(reply.text.utf8.count)"]
@@ -194,11 +217,10 @@ import TocsinLedger
     func `a command of no good form takes as long as any other`(misfit: Misfit) async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()
-            var body = misfit.body
-            body["user_code"] = .string(Shop.duressCode)
+            let body = misfit.json(Shop.duressCode)
             let started = ContinuousClock.now
             let path = "\(shop.path)/arming/actions/\(misfit.action)"
-            _ = try await world.send(.post, path, as: shop.key, .object(body), headers: misfit.headers)
+            _ = try await world.send(.post, path, as: shop.key, body, headers: misfit.headers)
             #expect(started.duration(to: .now) >= CodePacing.step)
         }
     }

@@ -191,16 +191,27 @@ enum ArmingActions {
 
     /// Has the site hear the code of a command that was refused for its form or its key, as far as one can be read.
     private static func hear(_ call: Call) async throws {
-        guard let site = try? call.siteID, let body = try? JSONParser.parse(call.bytes), let given = body["user_code"]
-        else { return }
-        // Who forgets the quotation marks may be in need too.
-        guard let code = given.string ?? given.integer.map({ String($0) }), code.utf8.count <= codeLengthMax
-        else { return }
+        guard let site = try? call.siteID, let sent = try? JSONParser.parse(call.bytes) else { return }
+        let body = first(of: sent)
+        guard let code = body["user_code"].flatMap(codeText), code.utf8.count <= codeLengthMax else { return }
         let hash = UserCode.hash(code, site: site, vault: call.services.vault)
         let target = try? PartitionTarget(body["partition"])
         let hearing = CodeHearing(hash, for: target ?? .all, request: try call.request(at: site))
         _ = try await call.services.sites.ask(hearing)
     }
+
+    /// A code as whoever is in need may have sent it: without quotation marks, with a fraction of nothing, in brackets.
+    private static func codeText(_ given: JSON) -> String? {
+        switch first(of: given) {
+        case .string(let text): text
+        case .integer(let number): String(number)
+        case .decimal(let text): text.firstMatch(of: /^(\d+)\.0+$/).map { String($0.output.1) }
+        case .null, .bool, .array, .object: nil
+        }
+    }
+
+    /// What is in brackets that do not belong there: the first of it, as one request is one attempt.
+    private static func first(of json: JSON) -> JSON { json.array?.first ?? json }
 
     static let partnerHoldsTheState = APIError(
         .armingAuthorityConflict,

@@ -86,7 +86,7 @@ struct Pipeline: HTTPResponder {
         let (bound, pathValues) = try find(request.method, target[..<split])
         progress.bound = bound
         let operation = bound.operation
-        progress.traceID = try traceID(progress.head)
+        progress.traceID = progress.head.traceID.flatMap { $0.isVisibleASCII(upTo: Self.traceIDLengthMax) ? $0 : nil }
         let address = services.settings.trustedProxies.client(
             peer: context.channel.remoteAddress,
             forwardedFor: progress.head.forwardedFor
@@ -112,6 +112,8 @@ struct Pipeline: HTTPResponder {
             pathValues: pathValues
         )
         progress.call = call
+        // Not before: a code that comes with it must be heard.
+        if progress.head.traceID != nil, progress.traceID == nil { throw Self.invalidTraceID }
         let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
         if let claim { try services.running.begin(claim) }
         defer { if let claim { services.running.end(claim) } }
@@ -144,17 +146,11 @@ struct Pipeline: HTTPResponder {
     /// Longer trace ids would be a way to fill the audit log.
     private static let traceIDLengthMax = 128
 
-    private func traceID(_ head: RequestHead) throws -> String? {
-        guard let traceID = head.traceID else { return nil }
-        guard traceID.isVisibleASCII(upTo: Self.traceIDLengthMax) else {
-            throw APIError(
-                .invalidTraceID,
-                "x-partner-trace-id must have 1 to \(Self.traceIDLengthMax) visible ASCII characters.",
-                field: "x-partner-trace-id"
-            )
-        }
-        return traceID
-    }
+    private static let invalidTraceID = APIError(
+        .invalidTraceID,
+        "x-partner-trace-id must have 1 to \(traceIDLengthMax) visible ASCII characters.",
+        field: "x-partner-trace-id"
+    )
 
     /// Looks up who asks, and whether they may ask for this.
     private func admit(
