@@ -190,7 +190,13 @@ import TocsinLedger
                 (["trigger": "x", "site_id": .string(shop.site), "device_id": "dev_nothing"], 404, "device_id"),
                 (["trigger": "x", "site_id": .string(shop.site), "class": "boredom"], 422, "class"),
             ]
-            for (body, status, field) in cases {
+            let urgent: [(JSONObject, Int, String)] = ["duress", "panic", "fire"].map { name in
+                let body: JSONObject = [
+                    "trigger": "x", "site_id": .string(shop.site), "class": .string(name), "priority": "LOW",
+                ]
+                return (body, 422, "priority")
+            }
+            for (body, status, field) in cases + urgent {
                 let refused = try await world.send(.post, "/v1/alarms", as: shop.key, .object(body))
                 #expect(refused.status == status && refused.field == field, "\(body): \(refused.text)")
             }

@@ -129,7 +129,12 @@ enum AlarmOperations {
         .optional("class", Schema.oneOf(AlarmClass.self).nullable.described("Left out: `intrusion`.")),
         .required("trigger", Schema.string(1...64).described("What set it off, for example `motion`.")),
         .optional("location", Schema.string(1...200).nullable.described("Left out: the zone's or device's name.")),
-        .optional("priority", Schema.oneOf(AlarmPriority.self).nullable.described("Left out: that of its class.")),
+        .optional(
+            "priority",
+            Schema.oneOf(AlarmPriority.self).nullable.described(
+                "Left out: that of its class. Duress, panic and fire are `CRITICAL`."
+            )
+        ),
         .optional("snapshot_id", Schema.id(SnapshotNoun.prefix).nullable),
     ]
 
@@ -199,12 +204,24 @@ enum AlarmOperations {
             alarmClass: alarmClass,
             trigger: try body.string("trigger"),
             location: body.optionalString("location") ?? zone?.name ?? device?.name,
-            priority: body.optionalValue("priority") ?? alarmClass.priority,
+            priority: try priority(body, of: alarmClass),
             snapshot: try snapshot(call, configuration.site, reader)
         )
         // Who may not see a hidden alarm must not find out that there is one.
         what.mayJoin = call.caller.seesAlarms || !what.isSilent
         return what
+    }
+
+    /// Duress, panic and fire are CRITICAL (decisions §6), whatever the caller takes them for.
+    private static func priority(_ body: Fields, of alarmClass: AlarmClass) throws -> AlarmPriority {
+        let named: AlarmPriority? = body.optionalValue("priority")
+        if let named, alarmClass.priority == .critical, named != .critical {
+            throw APIError.invalid(
+                "priority",
+                "must be CRITICAL for the class \"\(alarmClass.rawValue)\"; leave it out, or say CRITICAL"
+            )
+        }
+        return named ?? alarmClass.priority
     }
 
     /// The snapshot that the body names; one that another alarm has, or whose link is dead, is passed over.
