@@ -147,8 +147,11 @@ import TocsinLedger
             let shop = try await world.shop()
             let (_, path) = try await Self.relay(world, shop, ["actuator": Self.bridge])
             let moved: JSON = ["actuator": ["type": "webhook", "url": "https://other.example.test/"]]
+            let camera: JSON = ["name": "Camera", "type": "camera"]
+            let made = try await world.send(.post, "\(shop.path)/devices", as: shop.key, camera)
+            let device = try #require(made["device_id"])
             _ = try await world.send(.post, "\(path)/activate", as: shop.key, ["duration_seconds": 30])
-            for change in [moved, ["actuator": nil], ["actuator": ["type": "log"]]] {
+            for change in [moved, ["actuator": nil], ["actuator": ["type": "log"]], ["device_id": device]] {
                 let refused = try await world.send(.patch, path, as: shop.key, change)
                 #expect(refused.status == 409 && refused.code == "invalid_transition", "\(refused.text)")
             }

@@ -6,7 +6,7 @@ import TocsinLedger
 package enum RelayGuard {
     /// Whether nobody could tell the relay to switch off after the change: a siren would stay on.
     ///
-    /// Who was told to switch on must be the one who is told to switch off. An order that was tried in vain holds nothing
+    /// Who was told to switch on must be the one who is told to switch off, of the same device. An order that was tried in vain holds nothing
     /// up: the bridge may have moved.
     ///
     /// - Parameters:
@@ -22,8 +22,10 @@ package enum RelayGuard {
         in record: SiteRecord,
         _ reader: any LedgerReader
     ) throws -> Bool {
-        func bridge(_ relay: Fixture) -> JSON? { relay.settings["actuator"]?["url"] }
-        guard bridge(before) != bridge(after) else { return false }
+        func switcher(_ relay: Fixture) -> [JSON?] {
+            [relay.settings["actuator"]?["url"], relay.settings["device_id"]]
+        }
+        guard switcher(before) != switcher(after) else { return false }
         let id = RelayID(stored: before.id)
         if record.state.relays[id] != nil { return true }
         let last = try reader.lastCommand(of: id, within: .platform)

@@ -27,14 +27,15 @@ extension FleetReconciler {
         stored: Fixture?,
         _ settings: inout JSONObject
     ) throws {
-        guard let bridge = relay.actuator else { return }
-        try choose(bridge, of: id, stored: stored, &settings)
-        guard let stored, let record = try reader.siteRecord(stored.siteID, within: .platform) else { return }
+        if let bridge = relay.actuator { try choose(bridge, of: id, stored: stored, &settings) }
+        guard let stored, stored.kind == .relay, let record = try reader.siteRecord(stored.siteID, within: .platform)
+        else { return }
         var changed = stored
-        changed.settings["actuator"] = settings["actuator"]
+        changed.settings["actuator"] = settings["actuator"] ?? stored.settings["actuator"]
+        changed.settings["device_id"] = settings["device_id"] ?? stored.settings["device_id"]
         guard try RelayGuard.strands(stored, changedTo: changed, in: record, reader) else { return }
         refusals.add(
-            relay.place.member("actuator"),
+            relay.place.member(relay.actuator == nil ? "device" : "actuator"),
             "cannot be changed while the relay “\(relay.name)” is on, because who switches it now would not be told to "
                 + "switch off: deactivate it first, then apply the file again"
         )

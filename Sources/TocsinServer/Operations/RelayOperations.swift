@@ -229,7 +229,7 @@ enum RelayOperations {
         throw APIError(
             .invalidTransition,
             "The relay is on, and who switches it now would not be told to switch off. Deactivate it first.",
-            field: "actuator"
+            field: relay.settings["device_id"] == before.settings["device_id"] ? "actuator" : "device_id"
         )
     }
 
