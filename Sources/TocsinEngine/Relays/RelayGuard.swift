@@ -6,8 +6,8 @@ import TocsinLedger
 package enum RelayGuard {
     /// Whether nobody could tell the relay to switch off after the change: a siren would stay on.
     ///
-    /// Who was told to switch on must be the one who is told to switch off, of the same device. An order that was tried in vain holds nothing
-    /// up: the bridge may have moved.
+    /// Who was told to switch on must be the one who is told to switch off, of the same device. An order that was tried in
+    /// vain holds nothing up: the bridge may have moved.
     ///
     /// - Parameters:
     ///   - before: The relay as it is.
