@@ -39,7 +39,8 @@ extension EndToEnd {
                     let superseded = outcomes.count { $0["reason"] == "superseded" }
                     let audited = try await admin.auditTexts().count { $0.contains(#""superseded""#) }
                     #expect(audited >= superseded)
-                    try await receiver.all(acknowledged)
+                    // The log tells more (that reports are late) than the endpoint has asked for.
+                    try await receiver.all(Set(log.filter { Fleet.armingEvents.contains($0.type) }.map(\.id)))
                     #expect(try await server.stop() == 0)
                     try await installation.expectCleanLedger()
                 }

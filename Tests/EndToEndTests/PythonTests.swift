@@ -65,7 +65,7 @@ extension EndToEnd {
         private func populate(_ installation: Installation, _ partner: API, _ receiver: Receiver) async throws -> URL {
             var happened: [JSON] = []
             for site in installation.made["sites"]?.array ?? [] {
-                let report = Report(state: "armed_away", partition: 1, timestamp: Time.ago(seconds: 20))
+                let report = Report(state: "armed_away", partition: 1, timestamp: Time.ago(seconds: 2))
                 let reply = try await partner.report(site["site_id"]?.string ?? "", report)
                 happened += (reply["event_ids"]?.array ?? []).map { ["event_id": $0] }
             }

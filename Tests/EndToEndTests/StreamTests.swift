@@ -15,12 +15,12 @@ extension EndToEnd {
                     let partner = server.api(try await installation.partnerToken(server))
                     let app = server.api(try installation.apiKey())
                     let site = try installation.siteID(Fleet.site)
-                    try await partner.report(site, Report(state: "armed_away", timestamp: Time.ago(seconds: 5)))
+                    try await partner.report(site, Report(state: "armed_away", timestamp: Time.ago(seconds: 2)))
 
                     // From the beginning: what is stored; then what happens while the stream is open.
                     let frames = try await app.frames("/v1/events/stream", after: 0, count: 4) { seen in
                         guard seen == 2 else { return }
-                        try await partner.report(site, Report(state: "disarmed", timestamp: Time.ago(seconds: 4)))
+                        try await partner.report(site, Report(state: "disarmed", timestamp: Time.ago(seconds: 1)))
                     }
                     #expect(frames.map(\.id) == ["1", "2", "3", "4"])
                     let delivered = try await receiver.arrivals.wait(for: "4 deliveries") { $0.count >= 4 ? $0 : nil }
