@@ -28,9 +28,9 @@ package struct RaisedAlarm: Hashable, Sendable {
         self.isSilent = isSilent
     }
 
-    /// Whether both have one place, so that they are one alarm.
-    fileprivate func isBeside(_ other: RaisedAlarm) -> Bool {
-        partitionID == other.partitionID && alarmClass == other.alarmClass && isSilent == other.isSilent
+    /// Whether what is raised or trips there has its place, so that it is one alarm with it.
+    fileprivate func isBeside(_ partition: PartitionID, _ alarmClass: AlarmClass, isSilent: Bool) -> Bool {
+        partitionID == partition && self.alarmClass == alarmClass && self.isSilent == isSilent
     }
 }
 
@@ -43,7 +43,7 @@ extension SiteMachine {
 
     /// An alarm was raised by request, or one that is open was: from now on trips of its place are a part of it.
     package mutating func alarmRaised(_ alarm: RaisedAlarm) {
-        state.raised.removeAll { $0.isBeside(alarm) }
+        state.raised.removeAll { $0.isBeside(alarm.partitionID, alarm.alarmClass, isSilent: alarm.isSilent) }
         state.raised.append(alarm)
     }
 
@@ -72,7 +72,7 @@ extension PanelStep {
     func raisedAlarm(for incident: Incident, in partition: Partition) -> RaisedAlarm? {
         if incident.alarmClass == .duress { return nil }
         return state.raised.first {
-            $0.partitionID == partition.id && $0.alarmClass == incident.alarmClass && $0.isSilent == incident.isSilent
+            $0.isBeside(partition.id, incident.alarmClass, isSilent: incident.isSilent)
         }
     }
 

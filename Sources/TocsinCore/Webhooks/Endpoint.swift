@@ -3,6 +3,14 @@ package enum EndpointOwner: Hashable, Sendable {
     case app(AppID, of: DealerID)
     /// One endpoint, one cursor per dealer, only the partner's own sites' events.
     case partner(PartnerID)
+
+    /// The dealer whose log and audit tell of it; none for a partner's.
+    package var dealerID: DealerID? {
+        switch self {
+        case .app(_, let dealer): dealer
+        case .partner: nil
+        }
+    }
 }
 
 /// What order an endpoint asks for (design, delivery).

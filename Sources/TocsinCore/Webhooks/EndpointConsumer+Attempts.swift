@@ -131,13 +131,11 @@ extension EndpointConsumer {
 
     /// Ends a delivery, and lets the next of its site have its turn.
     mutating func settle(_ held: Held, _ state: DeliveryState, _ now: Instant) {
-        if held.hasRow || state != .delivered || leaveAhead(held) {
+        let wasAhead = !held.hasRow && leaveAhead(held)
+        if held.hasRow || state != .delivered || wasAhead {
             save(held, state: state, due: nil, now)
         }
-        if !held.hasRow {
-            _ = leaveAhead(held)
-            close(held.event)
-        }
+        if !held.hasRow { close(held.event) }
         actions.append(.settled(held.event, state, attempts: held.attempts))
         if let site = key(of: held.event) { leave(held, site, state, now) }
     }

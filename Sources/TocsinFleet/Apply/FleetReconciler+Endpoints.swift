@@ -52,7 +52,7 @@ extension FleetReconciler {
             endpoint,
             secret: EndpointSecret(endpointID: id, sealed: sealed, createdAt: context.now)
         )
-        try audit("endpoint.create", dealer: owner.dealer, target: id.text, "the fleet file names \(endpoint.url)")
+        try audit("endpoint.create", dealer: owner.dealerID, target: id.text, "the fleet file names \(endpoint.url)")
         return .init(url: endpoint.url, endpointID: id, secret: secret)
     }
 
@@ -80,7 +80,7 @@ extension FleetReconciler {
         try writer?.update(endpoint)
         try audit(
             "endpoint.update",
-            dealer: existing.owner.dealer,
+            dealer: existing.owner.dealerID,
             target: existing.id.text,
             changes(changed, of: existing.url)
         )
@@ -105,15 +105,5 @@ extension FleetReconciler {
             headers[name] = String(decoding: value, as: UTF8.self)
         }
         return headers
-    }
-}
-
-extension EndpointOwner {
-    /// The dealer whose audit log tells of it; none for a partner's.
-    var dealer: DealerID? {
-        switch self {
-        case .app(_, let dealer): dealer
-        case .partner: nil
-        }
     }
 }

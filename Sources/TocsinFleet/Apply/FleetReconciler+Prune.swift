@@ -135,7 +135,7 @@ extension FleetReconciler {
             note(.delete, "endpoint", name)
             outcome.touchedEndpoints.insert(endpoint.id)
             try writer?.deleteEndpoint(endpoint.id)
-            try auditDeletion("endpoint", name, id: endpoint.id.text, dealer: owner.dealer)
+            try auditDeletion("endpoint", name, id: endpoint.id.text, dealer: owner.dealerID)
         }
     }
 

@@ -183,10 +183,3 @@ enum TaskOperations {
         ]
     }
 }
-
-extension EndpointOwner {
-    /// The dealer of an app's endpoint.
-    var dealerID: DealerID? {
-        if case .app(_, let dealer) = self { dealer } else { nil }
-    }
-}
