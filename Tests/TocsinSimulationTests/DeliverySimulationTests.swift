@@ -10,8 +10,7 @@ struct `Delivery simulation` {
     private static let asked = setting("TOCSIN_SEED")
     /// How many lives are played; `TOCSIN_SCHEDULES` asks for another number.
     ///
-    /// A hundred thousand take two minutes of computing, and are to be played by themselves: beside them no other test has a
-    /// processor.
+    /// `./tocsin test` plays a hundred thousand when all others are through: beside these no other test has a processor.
     private static let count = asked == nil ? setting("TOCSIN_SCHEDULES") ?? 5_000 : 1
 
     private struct Totals: Sendable {

@@ -53,9 +53,9 @@ extension EndpointConsumer {
     mutating func leave(_ held: Held, _ site: SiteID, _ state: DeliveryState, _ now: Instant) {
         if held.isParked {
             // Nobody needs to be told any more that it may come late.
-            if parkedBefore[site]?.id == held.event.id { parkedBefore[site] = nil }
+            forgetParked(at: site) { $0.id == held.event.id }
         } else {
-            if state == .delivered, parkedBefore(held.event) != nil { parkedBefore[site] = nil }
+            if state == .delivered { forgetParked(at: site) { $0.position < held.event.position } }
             promote(at: site, now)
         }
         if lines[site]?.isOver == true { lines[site] = nil }
@@ -87,17 +87,33 @@ extension EndpointConsumer {
         guard held.answers >= rules.answersToPark else { return false }
         held.isParked = true
         makeRow(&held, state: .parked, now)
-        parkedBefore[site] = (held.event.id, held.event.position)
+        noteParked(held.event, at: site)
         promote(at: site, now)
         return true
     }
 
-    /// The event that was parked before this one at its site, of which nobody was told yet.
+    /// Notes that those behind it have to tell of a parked event.
+    ///
+    /// What was parked earlier stays noted: the receiver may take the later one first.
+    mutating func noteParked(_ event: LoggedEvent, at site: SiteID) {
+        var parked = parkedBefore[site, default: []]
+        let index = parked.firstIndex { $0.position > event.position } ?? parked.endIndex
+        parked.insert((event.id, event.position), at: index)
+        parkedBefore[site] = parked
+    }
+
+    private mutating func forgetParked(
+        at site: SiteID,
+        where isOver: ((id: EventID, position: EventPosition)) -> Bool
+    ) {
+        guard var parked = parkedBefore.removeValue(forKey: site) else { return }
+        parked.removeAll(where: isOver)
+        if !parked.isEmpty { parkedBefore[site] = parked }
+    }
+
+    /// The last event that was parked before this one at its site, if nobody was told of it yet.
     func parkedBefore(_ event: LoggedEvent) -> EventID? {
-        guard let site = key(of: event), let parked = parkedBefore[site], parked.position < event.position else {
-            return nil
-        }
-        return parked.id
+        key(of: event).flatMap { parkedBefore[$0] }?.last { $0.position < event.position }?.id
     }
 
     /// Turns what waits behind a failed delivery into rows, so that the cursor can pass.

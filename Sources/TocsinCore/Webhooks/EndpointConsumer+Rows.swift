@@ -132,7 +132,7 @@ extension EndpointConsumer {
         guard let site = key(of: held.event) else { return insertRetry(held) }
         if held.isParked {
             // Who was told of it before a restart is told again: that is not recorded.
-            parkedBefore[site] = (held.event.id, held.event.position)
+            noteParked(held.event, at: site)
             return insertRetry(held)
         }
         guard lines[site]?.hasHead == true else {

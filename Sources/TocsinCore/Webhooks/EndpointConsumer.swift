@@ -165,8 +165,8 @@ package struct EndpointConsumer: Sendable {
     /// Rows in sites' lines.
     var rowsInLines = 0
     var lines: [SiteID: Line] = [:]
-    /// With order: what the next event of a site has to say; at most one per parked row.
-    var parkedBefore: [SiteID: (id: EventID, position: EventPosition)] = [:]
+    /// With order: parked rows of which the next event of their site has to tell, in the log's order.
+    var parkedBefore: [SiteID: [(id: EventID, position: EventPosition)]] = [:]
     var flights: [Held?] = []
     var freeFlights: [Int] = []
 

@@ -320,6 +320,9 @@ extension SimulatedEndpoint {
                 fates[dealer][number].isInFlight = false
                 fates[dealer][number].isAlarmToSend = false
                 fates[dealer][number].waits = false
+                // Parked is what is recorded as parked: the others stand in their line again.
+                let position = EventPosition(dealerID: DeliveryLife.dealerIDs[dealer], sequence: Int64(number + 1))
+                fates[dealer][number].isParked = rows[position]?.state == .parked
             }
         }
     }

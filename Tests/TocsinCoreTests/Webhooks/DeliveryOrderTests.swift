@@ -62,21 +62,38 @@ struct `Order of a site` {
         var consumer = Sample.consumer(cursor: 1, tail: 1, ordering: .site, nextDue: now + .seconds(60))
         let load = consumer.wake(at: now)
         #expect(load.loads.count == 1)
-        let row = ExceptionalDelivery(
-            endpointID: Sample.endpoint,
-            position: Sample.event(1).position,
-            eventID: Sample.event(1).id,
-            state: .parked,
-            attempts: 5,
-            answers: 5,
-            nextAttemptAt: now + .seconds(60),
-            eventCreatedAt: now,
-            updatedAt: now
-        )
+        let row = parkedRow(1, due: now + .seconds(60))
         _ = consumer.loaded([(row: row, event: Sample.event(1, site: 1))], isComplete: true, at: now)
         let sends = consumer.append([Sample.event(2, site: 1)][...], at: now).sends
         #expect(sends.map(\.event.sequence) == [2])
         #expect(sends.first?.parked == row.eventID)
+    }
+
+    @Test func `a parked one that is taken at last does not hide another that was parked before it`() {
+        var consumer = Sample.consumer(cursor: 2, tail: 2, ordering: .site, nextDue: now + .seconds(1))
+        _ = consumer.wake(at: now + .seconds(1))
+        let rows = [parkedRow(2, due: now + .seconds(1)), parkedRow(1, due: now + .seconds(60))]
+        let loaded = rows.map { (row: $0, event: Sample.event($0.position.sequence, site: 1)) }
+        let first = consumer.loaded(loaded, isComplete: true, at: now + .seconds(1)).sends
+        #expect(first.map(\.event.sequence) == [2])
+        _ = consumer.finished(first[0].flight, .ok, at: now + .seconds(2), jitter: 0.5)
+        let next = consumer.append([Sample.event(3, site: 1)][...], at: now + .seconds(2)).sends
+        #expect(next.map(\.event.sequence) == [3])
+        #expect(next.first?.parked == rows[1].eventID)
+    }
+
+    private func parkedRow(_ sequence: Int64, due: Instant) -> ExceptionalDelivery {
+        ExceptionalDelivery(
+            endpointID: Sample.endpoint,
+            position: Sample.event(sequence).position,
+            eventID: Sample.event(sequence).id,
+            state: .parked,
+            attempts: 5,
+            answers: 5,
+            nextAttemptAt: due,
+            eventCreatedAt: now,
+            updatedAt: now
+        )
     }
 }
 
