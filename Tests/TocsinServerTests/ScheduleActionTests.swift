@@ -37,6 +37,61 @@ import TocsinJSON
             let skipped = try await world.send(.post, "\(path)/actions/skip", as: shop.key)
             #expect(skipped.status == 200, "\(skipped.text)")
             #expect(runs(skipped) == ["2026-05-27T23:00:00Z", "2026-05-28T23:00:00Z"])
+            #expect(skipped["skipped_run"]?["local"] == "2026-05-26T18:00:00-05:00")
+        }
+    }
+
+    @Test func `skipping again leaves out no other run, until the skipped one would be over`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let path = try await rule(world, shop)
+            // Postponed, so that the run would still be ahead when its own time is over.
+            _ = try await world.send(.post, "\(path)/actions/postpone", as: shop.key, ["minutes": 60])
+            let first = try await world.send(.post, "\(path)/actions/skip", as: shop.key)
+            let again = try await world.send(.post, "\(path)/actions/skip", as: shop.key)
+            #expect(again.status == 200, "\(again.text)")
+            #expect(again.text == first.text)
+            #expect(runs(again).first == "2026-05-27T23:00:00Z")
+            world.clock.advance(.seconds(86_400))
+            let next = try await world.send(.post, "\(path)/actions/skip", as: shop.key)
+            #expect(next["skipped_run"]?["at"] == "2026-05-27T23:00:00Z", "\(next.text)")
+            #expect(runs(next).first == "2026-05-28T23:00:00Z")
+        }
+    }
+
+    @Test func `a skip and a postponement show through every change of the site`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (skipped, moved) = (
+                try await rule(world, shop), try await rule(world, shop, ["name": "Late", "at": "20:00"])
+            )
+            _ = try await world.send(.post, "\(skipped)/actions/skip", as: shop.key)
+            _ = try await world.send(.post, "\(moved)/actions/postpone", as: shop.key, ["minutes": 30])
+            func look(_ when: Comment) async throws {
+                let (left, late) = (
+                    try await world.send(.get, skipped, as: shop.key), try await world.send(.get, moved, as: shop.key)
+                )
+                #expect(runs(left).first == "2026-05-27T23:00:00Z", when)
+                #expect(left["skipped_run"]?["at"] == "2026-05-26T23:00:00Z", when)
+                #expect(runs(late).first == "2026-05-27T01:30:00Z", when)
+            }
+            try await look("before")
+            // Nobody has looked at the site since this change.
+            _ = try await world.send(.patch, shop.path, as: world.admin, ["name": "Elsewhere"])
+            try await look("after a change of the site")
+            let changed = try await world.send(.patch, skipped, as: world.admin, ["force_arm": true])
+            #expect(changed["skipped_run"]?["at"] == "2026-05-26T23:00:00Z", "\(changed.text)")
+            #expect(runs(changed).first == "2026-05-27T23:00:00Z")
+            try await look("after a change of the rule")
+            try await world.settled()
+            try await look("once it was looked at")
+            // A run at another time is another run.
+            let earlier = try await world.send(.patch, skipped, as: world.admin, ["at": "19:00"])
+            #expect(runs(earlier).first == "2026-05-27T00:00:00Z")
+            #expect(earlier["skipped_run"] == nil)
+            try await world.settled()
+            let again = try await world.send(.post, "\(skipped)/actions/skip", as: shop.key)
+            #expect(runs(again).first == "2026-05-28T00:00:00Z")
         }
     }
 

@@ -169,8 +169,23 @@ package struct ScheduleState: Hashable, Sendable {
     package var lateSince: Instant?
     /// No occurrence up to then comes again: it ran, was skipped or missed, or was before the rule.
     package var handledThrough: Instant?
+    /// The run that somebody left out last.
+    package var skipped: SkippedRun?
     /// When the site must be looked at next for this rule.
     package var nextDeadline: Instant? { [dueAt, warnAt].compactMap(\.self).min() }
 
     package init(definition: Int64) { self.definition = definition }
+}
+
+/// A run that somebody left out: as long as it would be ahead, leaving it out again leaves out nothing more.
+package struct SkippedRun: Hashable, Sendable {
+    /// The occurrence, by the rule.
+    package var occurrence: Instant
+    /// When it, or its last attempt, would have been.
+    package var until: Instant
+
+    package init(occurrence: Instant, until: Instant) {
+        self.occurrence = occurrence
+        self.until = until
+    }
 }

@@ -27,9 +27,13 @@ extension PanelStep {
         guard var planned = state.schedules[rule.id], planned.definition == definition else {
             // A rule that is changed in the second in which it is due is due all the same.
             let start = now + lateness
-            let known = state.schedules[rule.id]?.handledThrough
+            let before = state.schedules[rule.id]
             var fresh = ScheduleState(definition: definition)
-            fresh.handledThrough = known.map { max($0, start - ScheduleTiming.promptness) } ?? start
+            fresh.handledThrough = before?.handledThrough.map { max($0, start - ScheduleTiming.promptness) } ?? start
+            // A run at another time is another one.
+            fresh.skipped = before?.skipped.flatMap { skipped in
+                next(rule, after: skipped.occurrence - .milliseconds(1)) == skipped.occurrence ? skipped : nil
+            }
             plan(rule, &fresh)
             return
         }
@@ -70,7 +74,18 @@ extension PanelStep {
     mutating func advance(_ rule: Schedule) {
         guard var planned = state.schedules[rule.id] else { return }
         planned.handledThrough = planned.occurrence ?? now
+        planned.skipped = nil
         plan(rule, &planned)
+    }
+
+    /// Leaves the planned occurrence out: whatever was still to be tried of it is not.
+    mutating func skip(_ rule: Schedule, _ occurrence: Instant) {
+        guard let planned = state.schedules[rule.id] else { return }
+        // While the partner is asked nothing is due; the attempt is under way now.
+        let asked = planned.dueAt ?? now + PendingCommand.patience
+        let until = [occurrence, asked, planned.retryUntil].compactMap(\.self).max() ?? occurrence
+        advance(rule)
+        state.schedules[rule.id]?.skipped = SkippedRun(occurrence: occurrence, until: until)
     }
 
     // MARK: Deadlines

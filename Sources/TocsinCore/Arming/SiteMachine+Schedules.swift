@@ -77,11 +77,26 @@ extension SiteMachine {
         }
     }
 
-    /// Leaves the next run of a rule out, once.
+    /// What is planned for a rule as soon as the machine has seen the rule, and the holidays, as they are.
+    ///
+    /// - Parameters:
+    ///   - rule: As it is configured, which may be newer than what this machine's configuration says of it.
+    ///   - now: When somebody asks.
+    /// - Returns: None for a rule that does not run.
+    package func plan(of rule: Schedule, at now: Instant) -> ScheduleState? {
+        var site = configuration
+        site.schedules = [rule]
+        var step = PanelStep(site: site, timeZone: timeZone, now: now, lateness: .zero, cause: .deadline, state: state)
+        step.planSchedules()
+        return step.state.schedules[rule.id]
+    }
+
+    /// Leaves the next run of a rule out, once: as long as that run would be ahead, asking again changes nothing.
     package mutating func skip(_ id: ScheduleID, by: Attribution, receivedAt: Instant) -> ScheduleOutcome {
         change(id, receivedAt) { step, rule, partition, planned throws(ScheduleRefusal) in
+            if let skipped = planned.skipped, receivedAt < skipped.until { return }
             guard let occurrence = planned.occurrence else { throw .nothingPlanned }
-            step.advance(rule)
+            step.skip(rule, occurrence)
             step.note(
                 partition,
                 "schedule.skipped",

@@ -333,6 +333,8 @@ extension ScheduleState {
         writer.member("exit_retry_until", ifPresent: exitRetryUntil)
         writer.member("late_since", ifPresent: lateSince)
         writer.member("handled", ifPresent: handledThrough)
+        writer.member("skipped", ifPresent: skipped?.occurrence)
+        writer.member("skipped_until", ifPresent: skipped?.until)
     }
 
     fileprivate init(_ json: JSONObject) throws {
@@ -344,6 +346,9 @@ extension ScheduleState {
         exitRetryUntil = json.optionalInstant("exit_retry_until")
         lateSince = json.optionalInstant("late_since")
         handledThrough = json.optionalInstant("handled")
+        if let occurrence = json.optionalInstant("skipped"), let until = json.optionalInstant("skipped_until") {
+            skipped = SkippedRun(occurrence: occurrence, until: until)
+        }
     }
 }
 

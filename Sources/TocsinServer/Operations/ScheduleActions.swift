@@ -23,7 +23,8 @@ extension ScheduleOperations {
     static let skip = action(
         "skip",
         id: "skipSchedule",
-        summary: "Leave out a schedule's next run, once"
+        summary: "Leave out a schedule's next run, once",
+        notes: "Asked again while that run would be ahead it changes nothing; `skipped_run` tells which one it is."
     ) { _ in
         .skip
     }
@@ -64,10 +65,8 @@ extension ScheduleOperations {
             of: ScheduleID(stored: rule.id),
             by: Attribution(source: .api),
             request: try call.request,
-            render: { record in
-                var after = context
-                after.planned = record.state.schedules
-                return json(rule, after).bytes
+            render: { [timeZones = call.services.timeZones] record in
+                json(rule, context.after(record, timeZones)).bytes
             }
         )
         switch try await call.services.sites.schedule(command) {

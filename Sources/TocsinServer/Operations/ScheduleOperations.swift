@@ -50,12 +50,16 @@ enum ScheduleOperations {
             .required("action", Schema.string(1...80).example("arm_away")),
         ])
     ).described("What the rule will do in the next 14 days.")
+    private static let skippedRun = Schema.object([
+        .required("at", .time), .required("local", Schema.time.described("With the site's offset.")),
+    ]).described("The run that was left out, as long as it would be ahead; skipping again leaves out no other.")
 
     static let schema = Schema.object(
         [
             .required("schedule_id", .id(ScheduleNoun.prefix)), .required("site_id", .id(SiteNoun.prefix)),
             .required("name", .string(1...500)), .optional("partition", numbers), .required("at", .timeOfDay),
-        ] + settings.map { .optional($0.name, $0.schema) } + [.required("next_runs", nextRuns)]
+        ] + settings.map { .optional($0.name, $0.schema) }
+            + [.required("next_runs", nextRuns), .optional("skipped_run", skippedRun)]
     ).named("Schedule")
 
     private static let newSchedule = Schema.object(
@@ -70,7 +74,9 @@ enum ScheduleOperations {
             "schedule_id": .string(rule.id), "site_id": .string(rule.siteID.text), "name": .string(rule.name),
         ]
         for name in ["partition", "at"] + settings.map(\.name) { object[name] = rule.settings[name] }
-        object["next_runs"] = context.nextRuns(of: rule)
+        let shown = context.shown(rule)
+        object["next_runs"] = shown.runs
+        object["skipped_run"] = shown.skipped
         return .object(object)
     }
 
@@ -218,30 +224,54 @@ enum ScheduleOperations {
 
     /// What the next runs of a site's rules follow from.
     struct RunContext: Sendable {
-        let now: Instant
-        let holidays: Set<CivilDate>
+        private let now: Instant
+        private let holidays: Set<CivilDate>
         /// None for a partner's site, whose rules do not run.
-        let zone: TimeZoneRules?
-        /// What is planned, which may have been postponed or skipped.
-        var planned: [ScheduleID: ScheduleState]
+        private let machine: SiteMachine?
 
         init(_ call: Call, _ record: SiteRecord, _ reader: any LedgerReader) throws {
-            now = call.receivedAt
-            // What was planned before a change of the configuration may not hold any more.
-            planned = record.isReconfigured ? [:] : record.state.schedules
             let site = record.configuration.site
-            holidays = Set(try reader.holidays(of: site.dealerID).map(\.date))
-            zone =
-                site.armingModel == .platformTriggered
-                ? call.services.timeZones.rulesOrUTC(for: site.timezone) : nil
+            let holidays = Set(try reader.holidays(of: site.dealerID).map(\.date))
+            self.init(record, holidays, at: call.receivedAt, call.services.timeZones)
         }
 
-        func nextRuns(of fixture: Fixture) -> JSON {
-            guard let zone, let rule = try? Schedule(fixture) else { return [] }
-            let runs = rule.nextRuns(planned: planned[rule.id], at: now, holidays: holidays, zone: zone)
-            return .array(
-                runs.map {
-                    ["at": .string($0.at.rfc3339Seconds), "local": .string($0.local), "action": .string($0.action)]
+        init(_ record: SiteRecord, _ holidays: Set<CivilDate>, at now: Instant, _ timeZones: TimeZones) {
+            var configuration = record.configuration
+            configuration.holidays = holidays
+            self.now = now
+            self.holidays = holidays
+            machine =
+                configuration.site.armingModel == .platformTriggered
+                ? SiteMachine(
+                    configuration: configuration,
+                    state: record.state,
+                    timeZone: timeZones.rulesOrUTC(for: configuration.site.timezone)
+                ) : nil
+        }
+
+        /// The same rules and holidays with another state of the site.
+        func after(_ record: SiteRecord, _ timeZones: TimeZones) -> RunContext {
+            RunContext(record, holidays, at: now, timeZones)
+        }
+
+        /// What comes next, and what was left out: as the machine will plan it, whether or not it has seen the latest change.
+        func shown(_ fixture: Fixture) -> (runs: JSON, skipped: JSON?) {
+            guard let machine, let rule = try? Schedule(fixture) else { return ([], nil) }
+            let zone = machine.timeZone
+            let planned = machine.plan(of: rule, at: now)
+            let runs = rule.nextRuns(planned: planned, at: now, holidays: holidays, zone: zone)
+            let skipped = planned?.skipped.flatMap { now < $0.until ? $0 : nil }
+            return (
+                .array(
+                    runs.map {
+                        ["at": .string($0.at.rfc3339Seconds), "local": .string($0.local), "action": .string($0.action)]
+                    }
+                ),
+                skipped.map {
+                    [
+                        "at": .string($0.occurrence.rfc3339Seconds),
+                        "local": .string(zone.localText($0.occurrence)),
+                    ]
                 }
             )
         }

@@ -161,6 +161,7 @@ extension SiteState {
         schedule.exitRetryUntil = .noon.plus(61)
         schedule.lateSince = .noon.plus(62)
         schedule.handledThrough = .noon.plus(63)
+        schedule.skipped = SkippedRun(occurrence: .noon.plus(63), until: .noon.plus(65))
         state.schedules = [ScheduleID(stored: "sch_1"): schedule]
         state.offline = [DeviceID(stored: "dev_1"): .noon.plus(64)]
         state.codeUses = [UserID(stored: "usr_1"): 3]
