@@ -34,7 +34,7 @@ extension FleetReconciler {
         changed.settings["actuator"] = settings["actuator"] ?? stored.settings["actuator"]
         changed.settings["device_id"] = settings["device_id"] ?? stored.settings["device_id"]
         guard try RelayGuard.strands(stored, changedTo: changed, in: record, reader) else { return }
-        refusals.add(
+        refusals.addFirm(
             relay.place.member(relay.actuator == nil ? "device" : "actuator"),
             "cannot be changed while the relay “\(relay.name)” is on, because who switches it now would not be told to "
                 + "switch off: deactivate it first, then apply the file again"

@@ -80,6 +80,8 @@ struct ProblemList {
 
     private(set) var all: [FleetProblem] = []
     private var leftOut = 0
+    /// How many of them no force overrides.
+    private var firm = 0
 
     var isEmpty: Bool { all.isEmpty }
 
@@ -89,6 +91,12 @@ struct ProblemList {
             return
         }
         all.append(FleetProblem(place, message))
+    }
+
+    /// Adds what must wait until something else was done: the message says what.
+    mutating func addFirm(_ place: Place, _ message: String) {
+        firm += 1
+        add(place, message)
     }
 
     mutating func add(_ problems: [FleetProblem]) {
@@ -102,9 +110,20 @@ struct ProblemList {
         let message =
             switch code {
             case .malformed, .invalid, .failed: "\(name) has \(count) problem\(count == 1 ? "" : "s")"
-            case .refused: "\(count) deletion\(count == 1 ? " was" : "s were") refused; --force overrides"
+            case .refused: refusals(of: count)
             }
         let shown = leftOut == 0 ? message : "\(message), of which the first \(all.count) are told"
         return FleetError(code, shown, problems: all.sorted { $0.place.line < $1.place.line })
+    }
+
+    /// Names a remedy that works: force overrides deletions, and nothing else.
+    private func refusals(of count: Int) -> String {
+        func words(_ count: Int, _ noun: String) -> String {
+            "\(count) \(noun)\(count == 1 ? " was" : "s were") refused"
+        }
+        let deletions = count - firm
+        if firm == 0 { return "\(words(count, "deletion")); --force overrides" }
+        let waiting = "\(words(firm, "change")): do first what is said there, --force does not override"
+        return deletions == 0 ? waiting : "\(words(deletions, "deletion")), which --force overrides; \(waiting)"
     }
 }
