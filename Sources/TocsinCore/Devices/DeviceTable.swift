@@ -58,6 +58,8 @@ package struct DeviceTable: Sendable {
     private var sites: [CompactID] = []
     private var owners: [Int32] = []
     private var firmware: [Int32] = []
+    /// When the report was made that told the firmware, in milliseconds since 1970; 0 where none did since the start.
+    private var firmwareToldAt: [Int64] = []
     private var standing: [UInt8] = []
     /// Milliseconds since 1970; 0 for never.
     private var seen: [Int64] = []
@@ -91,6 +93,8 @@ package struct DeviceTable: Sendable {
         sites[entry.slot] = ids.compact(entry.siteID)
         owners[entry.slot] = ownerTable.number(of: Owner(dealer: entry.dealerID, partner: entry.partnerID))
         firmware[entry.slot] = entry.firmwareVersion.map { firmwareTable.number(of: $0) } ?? -1
+        // When what is stored was told is not stored: at the last sign of life at the latest.
+        firmwareToldAt[entry.slot] = entry.firmwareVersion == nil ? 0 : seen[entry.slot]
         if entry.isOffline {
             set(.offline, at: entry.slot)
         } else if seen[entry.slot] > 0 {
@@ -185,6 +189,14 @@ package struct DeviceTable: Sendable {
         let before = firmwareVersion(at: slot)
         firmware[slot] = version.map { firmwareTable.number(of: $0) } ?? -1
         return before
+    }
+
+    /// Whether a report of the firmware is as new as the newest; one that is older says what the device ran once.
+    package mutating func isFirmwareNews(at instant: Instant, from slot: Int) -> Bool {
+        let time = instant.millisecondsSinceEpoch
+        guard time >= firmwareToldAt[slot] else { return false }
+        firmwareToldAt[slot] = time
+        return true
     }
 
     // MARK: Sightings
@@ -392,6 +404,7 @@ package struct DeviceTable: Sendable {
         sites.append(contentsOf: repeatElement(.none, count: count))
         owners.append(contentsOf: repeatElement(-1, count: count))
         firmware.append(contentsOf: repeatElement(-1, count: count))
+        firmwareToldAt.append(contentsOf: repeatElement(0, count: count))
         standing.append(contentsOf: repeatElement(Standing.vacant.rawValue, count: count))
         seen.append(contentsOf: repeatElement(0, count: count))
         dirty.append(contentsOf: repeatElement(false, count: standing.count / Self.slotsPerBlock - dirty.count))

@@ -175,10 +175,15 @@ package final class DeviceRegistry: Sendable {
 
     /// Takes over what a device runs, if that is news.
     ///
+    /// - Parameters:
+    ///   - version: What it says that it runs.
+    ///   - id: Which device.
+    ///   - instant: When it said so; what it said earlier than the last time changes nothing.
     /// - Returns: What it told before; none in the outer sense if it is no news, or there is no such device.
-    package func learn(firmware version: String, of id: DeviceID) -> String?? {
+    package func learn(firmware version: String, of id: DeviceID, at instant: Instant) -> String?? {
         state.withLock { state in
-            guard let slot = state.table.slot(of: id), state.table.firmwareVersion(at: slot) != version
+            guard let slot = state.table.slot(of: id), state.table.isFirmwareNews(at: instant, from: slot),
+                state.table.firmwareVersion(at: slot) != version
             else { return .none }
             return .some(state.table.setFirmware(version, at: slot))
         }

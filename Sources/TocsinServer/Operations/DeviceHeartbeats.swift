@@ -48,7 +48,9 @@ enum DeviceHeartbeats {
             let seenAt = try seenAt(call)
             let rejected = try await call.services.devices.saw([id], within: try call.reach, at: seenAt)
             if !rejected.isEmpty { throw APIError.missing(.deviceNotFound) }
-            if let version = call.body.optionalString("firmware_version") { try await tell(version, of: id, call) }
+            if let version = call.body.optionalString("firmware_version") {
+                try await tell(version, of: id, at: seenAt, call)
+            }
             return accepted(["device_id": .string(id.text), "seen_at": .string(seenAt.rfc3339Milliseconds)])
         }
     )
@@ -115,9 +117,10 @@ enum DeviceHeartbeats {
     }
 
     /// Stores what the device runs, if that is news; what was known before stands again if that fails.
-    private static func tell(_ version: String, of id: DeviceID, _ call: Call) async throws {
+    private static func tell(_ version: String, of id: DeviceID, at told: Instant, _ call: Call) async throws {
         let devices = call.services.devices
-        guard let site = devices.site(of: id), let previous = devices.learn(firmware: version, of: id) else { return }
+        guard let site = devices.site(of: id), let previous = devices.learn(firmware: version, of: id, at: told)
+        else { return }
         let task = DeviceFirmware(version, after: previous, of: id, request: try call.request(at: site))
         do {
             if case .answered = try await call.services.sites.ask(task) { return }
