@@ -34,7 +34,8 @@ extension Plan {
             return [id]
         case .alarmActivity(let activity):
             guard let known else { return [emit(body, in: partition)] }
-            return perform(.add(activity), on: known.incident, by: actor).events
+            let pictures = takePictures(of: activity, for: known)
+            return perform(.add(activity), on: known.incident, by: actor, showing: pictures).events
         case .alarmAnnotated(let annotated):
             guard let known else { return [emit(body, in: partition)] }
             let annotation = AlarmAnnotation(
@@ -131,11 +132,13 @@ extension Plan {
     ///   - action: What is done.
     ///   - incident: Which alarm; one that the work does not know is left alone.
     ///   - actor: Who does it.
+    ///   - pictures: What belongs to the alarm by it; its entry names them.
     /// - Returns: The events that tell of it, or why it was refused.
     package mutating func perform(
         _ action: AlarmAction,
         on incident: IncidentID,
-        by actor: AuditEntry.Actor
+        by actor: AuditEntry.Actor,
+        showing pictures: [SnapshotID] = []
     ) -> Result<[EventID], AlarmRefusal> {
         guard var alarm = book[incident] else { return .success([]) }
         switch alarm.perform(action, by: actor, at: decision.at) {
@@ -146,6 +149,7 @@ extension Plan {
                 switch effect {
                 case .change(let alarm, var entry, let body):
                     entry.eventID = body.map { emit($0, in: alarm.partitionID) }
+                    if !pictures.isEmpty { entry.details["snapshot_ids"] = .array(pictures.map { .string($0.text) }) }
                     if let id = entry.eventID { events.append(id) }
                     book.take(alarm, entry)
                 case .awaitsAnswer(let until): machine.awaitAnswer(on: incident, until: until)

@@ -278,6 +278,40 @@ import TocsinLedger
         }
     }
 
+    @Test func `pictures of a zone that trips in a raised alarm belong to that alarm`() async throws {
+        try await Hall.run { hall in
+            let body: JSON = ["site_id": .string(hall.camera.site), "trigger": "panic", "class": "panic"]
+            let raised = try await hall.world.send(.post, "/v1/alarms", as: hall.key, body)
+            let alarm = try raised.string("alarm_id")
+            // Long after it was raised, so that only the trip can tell which alarm is meant.
+            hall.world.clock.advance(.seconds(1_800))
+            let named = try await hall.upload()
+            hall.world.clock.advance(.seconds(60))
+            try await hall.signal("triggered", snapshot: named.string("snapshot_id"))
+            #expect(try await hall.alarm(of: named)?.string == alarm)
+            let entry = try await hall.timeline(alarm).last { $0["kind"] == "activity" }
+            #expect(entry?["details"]?["snapshot_ids"] == [try #require(named["snapshot_id"])])
+
+            hall.world.clock.advance(.seconds(20))
+            let later = try await hall.upload()
+            #expect(later["alarm_id"]?.string == alarm, "\(later.text)")
+            #expect(try await hall.newest(.snapshotCreated)["alarm_id"]?.string == alarm)
+            let shown = try await hall.world.send(.get, "/v1/alarms/\(alarm)", as: hall.key)
+            #expect(shown["snapshots"]?.array?.count == 2)
+        }
+    }
+
+    @Test func `a picture that is there when its zone trips in a raised alarm belongs to that alarm`() async throws {
+        try await Hall.run { hall in
+            let body: JSON = ["site_id": .string(hall.camera.site), "trigger": "panic", "class": "panic"]
+            let alarm = try await hall.world.send(.post, "/v1/alarms", as: hall.key, body).string("alarm_id")
+            let early = try await hall.upload()
+            #expect(early["alarm_id"] == nil)
+            try await hall.signal("triggered")
+            #expect(try await hall.alarm(of: early)?.string == alarm)
+        }
+    }
+
     @Test func `an upload is a sign of life`() async throws {
         try await Hall.run { hall in
             _ = try await hall.upload()

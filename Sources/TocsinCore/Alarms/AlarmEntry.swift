@@ -98,6 +98,16 @@ package struct AlarmBook: Sendable {
             .max { $0.incident < $1.incident }
     }
 
+    /// The newest alarm that is not resolved, and either is one of these incidents, or was raised since and has had one
+    /// of these zones trip in it.
+    package func unresolved(among incidents: Set<IncidentID>, orOf zones: Set<Int>, since: Instant) -> Alarm? {
+        alarms.values.filter { alarm in
+            guard alarm.state != .resolved else { return false }
+            if incidents.contains(alarm.incident) { return true }
+            return alarm.createdAt >= since && alarm.zones.contains { zones.contains($0.number) }
+        }.max { $0.incident < $1.incident }
+    }
+
     /// Adds an alarm that is being raised; its first entry follows with the event that tells of it.
     package mutating func open(_ alarm: Alarm) { alarms[alarm.incident] = alarm }
 

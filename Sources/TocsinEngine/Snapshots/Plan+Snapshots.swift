@@ -43,6 +43,45 @@ extension Plan {
         return tools.recentSnapshots.held(of: decision.siteID, since: since)
     }
 
+    /// The pictures of what has tripped in an alarm that is there already; they belong to it from now on.
+    ///
+    /// Of each zone those that its signals named, else the newest of its device that belongs to no alarm.
+    mutating func takePictures(of activity: AlarmActivity, for alarm: Alarm) -> [SnapshotID] {
+        let numbers = Set(activity.zones.map(\.number))
+        if numbers.isEmpty { return [] }
+        // What trips within the interval is told together, at its end.
+        let recent = tools.recentSnapshots.held(of: decision.siteID, since: decision.at - Incident.activityInterval)
+        let named = namedSnapshots + heldSnapshots(for: alarm) + recent
+        var taken = Set(decision.snapshotLinks.map(\.snapshotID))
+        var found: [SnapshotID] = []
+        for zone in record.configuration.zones where numbers.contains(zone.number) {
+            var own = named.filter { names($0.0, zone) && !taken.contains($0.1.id) }.map(\.1.id)
+            if own.isEmpty, let newest = newestSnapshot(of: zone.deviceID) { own = [newest.id] }
+            for id in own where taken.insert(id).inserted {
+                decision.snapshotLinks.append(SnapshotLink(snapshotID: id, alarm: .incident(alarm.incident)))
+                found.append(id)
+            }
+        }
+        return found
+    }
+
+    /// Incidents that were reported, have had one of these zones trip, and began or were told of since.
+    func incidents(trippedBy zones: Set<ZoneID>, since: Instant) -> Set<IncidentID> {
+        let incidents = machine.state.partitions.values.flatMap(\.incidents).filter { incident in
+            incident.reportedAt != nil && max(incident.openedAt, incident.toldAt ?? incident.openedAt) >= since
+                && incident.zones.contains(where: zones.contains)
+        }
+        return Set(incidents.map(\.id))
+    }
+
+    private func names(_ signal: Signal, _ zone: Zone) -> Bool {
+        switch signal.origin {
+        case .device(let device): zone.deviceID == device
+        case .number(let number): zone.number == number
+        case .zone(let id): zone.id == id
+        }
+    }
+
     /// The event with this snapshot, which belongs to the alarm from now on.
     mutating func showing(_ created: AlarmCreated, _ snapshot: NamedSnapshot) -> AlarmCreated {
         var created = created
