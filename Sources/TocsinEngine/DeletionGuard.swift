@@ -65,7 +65,7 @@ package struct DeletionGuard {
     /// Events of a log that are looked at together.
     private static let eventsSearched = 200
 
-    private let reader: any LedgerReader
+    let reader: any LedgerReader
 
     package init(_ reader: any LedgerReader) { self.reader = reader }
 
@@ -106,7 +106,7 @@ package struct DeletionGuard {
         // An alarm that was reported under duress, and seems to be aborted, would show by it too.
         return try Self.obstacles(to: site.configuration.partitions, in: site)
             + (showsAlarms ? unresolvedAlarm(site) : [])
-            + relays(of: site)
+            + relays(of: site).map(\.obstacle)
             + waiting.map { .undelivered($0.id, url: $0.url) }
     }
 
@@ -141,9 +141,14 @@ package struct DeletionGuard {
     }
 
     /// The relays of a site that are on, or that were not told yet to switch off.
-    private func relays(of record: SiteRecord) throws -> [DeletionObstacle] {
-        try record.configuration.relays.compactMap { relay in
-            try obstacle(toRelay: relay.id, in: record).map { .relay(relay.id, name: relay.name, clause: $0.clause) }
+    func relays(
+        of record: SiteRecord,
+        where isMeant: (Relay) -> Bool = { _ in true }
+    ) throws -> [(deviceID: DeviceID?, obstacle: DeletionObstacle)] {
+        try record.configuration.relays.filter(isMeant).compactMap { relay in
+            try obstacle(toRelay: relay.id, in: record).map {
+                (relay.deviceID, .relay(relay.id, name: relay.name, clause: $0.clause))
+            }
         }
     }
 
@@ -175,7 +180,7 @@ package struct DeletionGuard {
             // What waits at the dealer's own endpoints is told below.
             let obstacles =
                 try Self.obstacles(to: record.configuration.partitions, in: record) + unresolvedAlarm(record)
-                + relays(of: record)
+                + relays(of: record).map(\.obstacle)
             found += obstacles.map { ("the site “\(site.name)”", $0) }
         }
         for app in try apps(of: dealer.id) {

@@ -56,6 +56,36 @@ struct DeviceFleetTests {
         #expect(problems.contains { $0.contains(told) }, "\(problems)")
     }
 
+    @Test func `bridges hang on bridges in whatever order the file names them`() async throws {
+        let world = try World()
+        let chain = """
+                  - {name: Camera, type: camera, bridge: Inner}
+                  - {name: Inner, type: bridge, bridge: Outer}
+                  - {name: Outer, type: bridge}
+            """
+        try await world.apply(Self.site(chain))
+        #expect(try await world.apply(Self.site(chain)).changes.isEmpty)
+        // What the file does not name is where it was: it still hangs on the inner one.
+        let turned = Self.site(
+            "      - {name: Camera, type: camera}\n      - {name: Outer, type: bridge, bridge: Inner}"
+        )
+        let error = await #expect(throws: FleetError.self) { try await world.apply(turned) }
+        let told = error?.problems.map(\.description) ?? []
+        #expect(told.contains { $0.contains("devices[1].bridge: “Outer” would hang on itself") }, "\(told)")
+    }
+
+    @Test(arguments: [
+        "      - {name: Camera, type: bridge, bridge: Camera}",
+        "      - {name: Camera, type: bridge, bridge: B}\n      - {name: B, type: bridge, bridge: Camera}",
+    ])
+    func `what would hang on itself is told with its line`(devices: String) async throws {
+        let world = try World()
+        let error = await #expect(throws: FleetError.self) { try await world.apply(Self.site(devices)) }
+        let told = error?.problems.map(\.description) ?? []
+        let sentence = "sites[0].devices[0].bridge: “Camera” would hang on itself"
+        #expect(told.contains { $0.contains(sentence) && $0.contains("Take the bridge away") }, "\(told)")
+    }
+
     @Test func `a bridge that carries another stays one`() async throws {
         let world = try World()
         try await world.apply(Self.site(Self.devices))

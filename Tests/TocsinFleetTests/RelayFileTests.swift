@@ -147,6 +147,20 @@ struct RelayFileTests {
         #expect(try await Self.loaded(world).configuration.relays.isEmpty)
     }
 
+    @Test func `the device of a relay that is on is not pruned, unless forced`() async throws {
+        let world = try World()
+        try await world.apply(Self.full)
+        try await Self.switchOn(world)
+        let without = Self.site.replacing("- {name: Hall camera, type: camera}", with: "- {name: Other, type: camera}")
+        let error = await #expect(throws: FleetError.self) {
+            _ = try await world.apply(without, FleetOptions(prunes: true))
+        }
+        #expect(error?.message == "1 deletion was refused; --force overrides")
+        #expect(error?.problems.contains { $0.description.contains("has the relay Siren, which is on") } == true)
+        try await world.apply(without, FleetOptions(prunes: true, forces: true))
+        #expect(try await Self.loaded(world).configuration.relays.first { $0.name == "Siren" }?.deviceID == nil)
+    }
+
     @Test(arguments: [
         #"{type: webhook, url: "https://other.example.test/relay"}"#, "{type: log}",
     ])
@@ -165,6 +179,8 @@ struct RelayFileTests {
             }
             let told = error?.problems.map(\.description) ?? []
             #expect(told.contains { $0.contains("the relay “Siren” is on") && $0.contains("deactivate it") }, "\(told)")
+            let remedy = "1 change was refused: do first what is said there, --force does not override"
+            #expect(error?.message == remedy)
         }
         #expect(try await Self.loaded(world).configuration.relays == before.configuration.relays)
 

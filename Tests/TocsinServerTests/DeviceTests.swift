@@ -94,6 +94,24 @@ struct DeviceTests {
         }
     }
 
+    @Test func `a bridge hangs on another, but not on itself by way of others`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let first = try await Self.add("First", "bridge", to: shop, world)
+            let second = try await Self.add("Second", "bridge", to: shop, world, ["bridge_id": .string(first)])
+            let third = try await Self.add("Third", "bridge", to: shop, world, ["bridge_id": .string(second)])
+            for bridge in [first, second, third] {
+                let body: JSON = ["bridge_id": .string(bridge)]
+                let refused = try await world.send(.patch, "/v1/devices/\(first)", as: shop.key, body)
+                #expect(refused.status == 422 && refused.field == "bridge_id", "\(refused.text)")
+            }
+            let moved = try await world.send(.patch, "/v1/devices/\(second)", as: shop.key, ["bridge_id": nil])
+            #expect(moved.status == 200, "\(moved.text)")
+            let free = try await world.send(.patch, "/v1/devices/\(first)", as: shop.key, ["bridge_id": .string(third)])
+            #expect(free.status == 200, "\(free.text)")
+        }
+    }
+
     @Test func `a device whose zones guard something is deleted only by force, and its zones lose it`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()
@@ -246,6 +264,26 @@ struct DeviceTests {
             )
             let audit = try await world.send(.get, "/v1/audit?action=device.firmware", as: world.admin)
             #expect(audit["data"]?.array?.count == 2)
+        }
+    }
+
+    @Test func `a heartbeat that is older than the last sets no firmware back`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let camera = try await Self.add("Cam", "camera", to: shop, world)
+            let now = world.clock.now
+            for (version, age) in [("2.0", 10), ("1.0", 20), ("1.5", 11), ("2.1", 5), ("1.0", 6)] {
+                let body: JSON = [
+                    "firmware_version": .string(version),
+                    "timestamp": .string((now - .seconds(age)).rfc3339Milliseconds),
+                ]
+                let answer = try await world.send(.post, "/v1/devices/\(camera)/heartbeat", as: shop.key, body)
+                #expect(answer.status == 202, "\(answer.text)")
+            }
+            let shown = try await world.send(.get, "/v1/devices/\(camera)", as: shop.key)
+            #expect(shown["firmware_version"] == "2.1")
+            let events = try await world.send(.get, "/v1/events?type=device.firmware_updated", as: shop.key)
+            #expect(events["data"]?.array?.compactMap { $0["event"]?["data"]?["version"]?.string } == ["2.1"])
         }
     }
 

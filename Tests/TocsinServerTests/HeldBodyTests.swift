@@ -142,6 +142,21 @@ import TocsinJSON
         }
     }
 
+    @Test func `a picture whose device is deleted while it comes is refused, and nothing is left of it`() async throws {
+        try await ServerWorld.run { world in
+            let camera = try await world.camera()
+            let (path, picture) = ("/v1/devices/\(camera.device)/snapshots", try Sample.bytes("door.jpg"))
+            let (_, key) = try await world.app(of: camera.dealer, [.snapshotsWrite])
+            let status = try await Self.status(world, path, as: key, picture, type: "image/jpeg") {
+                let gone = try await world.send(.delete, "/v1/devices/\(camera.device)", as: world.admin)
+                #expect(gone.status == 204, "\(gone.text)")
+            }
+            #expect(status == 404)
+            #expect(try world.files().isEmpty)
+            #expect(try await world.counts()["snapshot"] == 0)
+        }
+    }
+
     @Test func `a body that is too slow is answered 408`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

@@ -175,6 +175,36 @@ import TocsinLedger
         }
     }
 
+    @Test func `the device of a relay that is on is deleted only by force, and so is the bridge in front of it`()
+        async throws
+    {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            func device(_ body: JSON) async throws -> JSON {
+                try #require(try await world.send(.post, "\(shop.path)/devices", as: shop.key, body)["device_id"])
+            }
+            let bridge = try await device(["name": "Bridge", "type": "bridge"])
+            let camera = try await device(["name": "Camera", "type": "camera", "bridge_id": bridge])
+            let other = try await device(["name": "Other", "type": "camera", "bridge_id": bridge])
+            let (id, path) = try await Self.relay(world, shop, ["device_id": camera])
+            _ = try await world.send(.post, "\(path)/activate", as: shop.key, ["duration_seconds": 30])
+            func remove(_ device: JSON, _ query: String = "") async throws -> ServerWorld.Answer {
+                try await world.send(.delete, "/v1/devices/\(device.string ?? "")\(query)", as: shop.key)
+            }
+            for part in [camera, bridge] {
+                let refused = try await remove(part)
+                #expect(refused.status == 409 && refused.code == "deletion_refused", "\(refused.text)")
+                #expect(refused.json["error"]?["details"]?["relay_id"]?.string == id)
+            }
+            #expect(try await remove(other).status == 204)
+            // Nobody has told it to switch off yet.
+            _ = try await world.send(.post, "\(path)/deactivate", as: shop.key)
+            #expect(try await remove(camera).code == "deletion_refused")
+            #expect(try await remove(camera, "?force=true").status == 204)
+            #expect(try await remove(bridge).status == 204)
+        }
+    }
+
     @Test func `an alarm that is raised at a silent zone switches nothing`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

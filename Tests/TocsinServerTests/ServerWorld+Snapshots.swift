@@ -88,6 +88,7 @@ extension ServerWorld {
             settings: ["type": "camera"]
         )
         try await ledger.write { try $0.insert(device) }
+        await services.sites.reconfigured()
         let (_, key) = try await app(of: dealer, [.snapshotsRead, .snapshotsWrite, .eventsRead])
         return Camera(dealer: dealer, site: site, device: device.id, key: key)
     }

@@ -3,13 +3,23 @@ import TocsinJSON
 import TocsinLedger
 
 extension DeletionGuard {
-    /// What stands against deleting a device: its zones guard something just now (decisions §11).
-    package static func obstacles(to device: DeviceID, in record: SiteRecord) -> [DeletionObstacle] {
+    /// What stands against deleting a device: its zones guard something just now, or a relay that is on, or was not told
+    /// yet to switch off, is a part of it or of what hangs on it (decisions §11).
+    package func obstacles(to device: DeviceID, in record: SiteRecord) throws -> [DeletionObstacle] {
         let zones = record.configuration.zones.filter { $0.deviceID == device }
-        return obstacles(
-            to: record.configuration.partitions.filter { partition in zones.contains { $0.belongs(to: partition) } },
-            in: record
-        )
+        let guarding = record.configuration.partitions.filter { partition in
+            zones.contains { $0.belongs(to: partition) }
+        }
+        return try Self.obstacles(to: guarding, in: record) + relays(of: device, in: record)
+    }
+
+    private func relays(of device: DeviceID, in record: SiteRecord) throws -> [DeletionObstacle] {
+        let holding = try relays(of: record) { $0.deviceID != nil }
+        if holding.isEmpty { return [] }
+        let bridges = Bridges(try reader.fixtures(of: record.configuration.site.id, kind: .device, within: .platform))
+        return holding.filter { relay in
+            relay.deviceID.map { $0 == device || bridges.above($0.text).contains(device.text) } ?? false
+        }.map(\.obstacle)
     }
 }
 
@@ -24,4 +34,33 @@ extension LedgerTransaction {
             }
         }
     }
+}
+
+/// Which device hangs on which, of one site.
+package struct Bridges {
+    private var bridge: [String: String] = [:]
+
+    /// Takes devices as they are stored.
+    package init(_ devices: [Fixture]) {
+        for device in devices { bridge[device.id] = device.settings["bridge_id"]?.string }
+    }
+
+    /// Takes names, or whatever else tells devices apart, each with what it hangs on.
+    package init(_ bridge: [String: String]) { self.bridge = bridge }
+
+    /// What a device hangs on, the nearest first; ends where it would begin anew.
+    package func above(_ device: String) -> [String] {
+        var above: [String] = []
+        var next = bridge[device]
+        while let found = next, !above.contains(found) {
+            above.append(found)
+            next = bridge[found]
+        }
+        return above
+    }
+
+    /// Whether a device would hang on itself, by way of whatever.
+    package func isCycle(at device: String) -> Bool { above(device).contains(device) }
+
+    package mutating func hang(_ device: String, on bridge: String?) { self.bridge[device] = bridge }
 }

@@ -63,6 +63,8 @@ package struct SnapshotTask: SiteTask {
     }
 
     package func decide(_ plan: inout Plan) throws(VaultError) -> SnapshotAnswer {
+        // It may have been deleted while the file came; a deletion that comes in between is a conflict of the commit.
+        guard plan.record.configuration.devices.contains(upload.deviceID) else { return .unknownDevice }
         var snapshot = Snapshot(
             id: upload.id,
             dealerID: plan.decision.dealerID,
@@ -102,7 +104,13 @@ package struct SnapshotTask: SiteTask {
 
     private func alarm(for snapshot: Snapshot, _ plan: Plan) -> Alarm? {
         if let incident = upload.incident { return plan.alarm(incident) }
-        return plan.book.unresolved(of: snapshot.deviceID, since: snapshot.createdAt - Snapshot.alarmReach)
+        let since = snapshot.createdAt - Snapshot.alarmReach
+        if let own = plan.book.unresolved(of: snapshot.deviceID, since: since) { return own }
+        // A zone of the device may have tripped in an alarm that was raised for another one, or for none.
+        let zones = plan.record.configuration.zones.filter { $0.deviceID == snapshot.deviceID }
+        if zones.isEmpty { return nil }
+        let incidents = plan.incidents(trippedBy: Set(zones.map(\.id)), since: since)
+        return plan.book.unresolved(among: incidents, orOf: Set(zones.map(\.number)), since: since)
     }
 
     private func entry(of snapshot: Snapshot, in plan: Plan) -> AuditEntry {
@@ -123,4 +131,6 @@ package struct SnapshotTask: SiteTask {
 package enum SnapshotAnswer: Sendable {
     /// Durable.
     case created(reply: [UInt8])
+    /// The device is gone since the upload began.
+    case unknownDevice
 }

@@ -22,9 +22,9 @@ extension FleetReconciler {
         let numbers = Set(partitions.map(\.number))
         for kind in Self.order {
             guard var listed = wanted.fixtures[kind], !listed.isEmpty else { continue }
-            // What others hang on comes first.
-            if kind == .device { listed = listed.filter { $0.bridge == nil } + listed.filter { $0.bridge != nil } }
+            if kind == .device { listed = Self.bridgesFirst(listed) }
             let stored = try reader.fixtures(of: site.id, kind: kind, within: .platform)
+            if kind == .device, !checkCycles(among: listed, stored) { continue }
             checkBridges(among: listed, stored)
             checkNumber(ofRelays: listed, stored)
             if kind == .user {
@@ -78,6 +78,38 @@ extension FleetReconciler {
             }
         }
         return result
+    }
+
+    /// The devices in an order in which each stands behind the one that it hangs on; what hangs on itself comes last.
+    private static func bridgesFirst(_ listed: [FleetFixture]) -> [FleetFixture] {
+        let bridges = Bridges(
+            Dictionary(listed.compactMap { device in device.bridge.map { (device.name, $0.value) } }) { first, _ in
+                first
+            }
+        )
+        return listed.map { (device: $0, depth: bridges.above($0.name).count) }
+            .enumerated()
+            .sorted { ($0.element.depth, $0.offset) < ($1.element.depth, $1.offset) }
+            .map(\.element.device)
+    }
+
+    /// Notes devices that would hang on themselves, by way of others; true where there are none.
+    private mutating func checkCycles(among listed: [FleetFixture], _ stored: [Fixture]) -> Bool {
+        let names = Dictionary(stored.map { ($0.id, $0.name) }) { first, _ in first }
+        var bridges = Bridges([:])
+        for device in stored {
+            bridges.hang(device.name, on: device.settings["bridge_id"]?.string.flatMap { names[$0] })
+        }
+        for device in listed { if let bridge = device.bridge { bridges.hang(device.name, on: bridge.value) } }
+        let turning = listed.filter { $0.bridge != nil && bridges.isCycle(at: $0.name) }
+        for device in turning {
+            let way = bridges.above(device.name).map { "“\($0)”" }.joined(separator: ", which hangs on ")
+            problems.add(
+                device.bridge?.place ?? device.place,
+                "“\(device.name)” would hang on itself: it hangs on \(way). Take the bridge away from one of them"
+            )
+        }
+        return turning.isEmpty
     }
 
     /// The bridge that a device names: one of the site's, or one of this file that stands before it.

@@ -97,7 +97,7 @@ extension FleetReconciler {
         }
         if fixture.kind == .device {
             let id = DeviceID(stored: fixture.id)
-            guard allows(DeletionGuard.obstacles(to: id, in: record), "device", title) else { return }
+            guard allows(try DeletionGuard(reader).obstacles(to: id, in: record), "device", title) else { return }
             try writer?.detachDevice(id, of: site.id)
         }
         if fixture.kind == .relay {

@@ -271,7 +271,7 @@ enum DeviceOperations {
         callers: .holding(.devicesWrite),
         query: [.force],
         replies: [.noContent("The device is gone.")],
-        errors: [.deviceNotFound, .siteArmed, .siteInAlarm],
+        errors: [.deviceNotFound, .siteArmed, .siteInAlarm, .deletionRefused],
         handle: { call in
             let site = try await call.read { reader in
                 let device = try found(call, reader)
@@ -303,7 +303,7 @@ enum DeviceOperations {
         return device
     }
 
-    /// Refuses to delete a device whose zones guard something just now (decisions §11).
+    /// Refuses to delete a device whose zones guard something just now, or whose relay is on (decisions §11).
     @discardableResult
     private static func checkDeletion(
         of device: StoredDevice,
@@ -313,7 +313,7 @@ enum DeviceOperations {
         guard let record = try reader.siteRecord(device.fixture.siteID, within: .platform) else {
             throw APIError.missing(.deviceNotFound)
         }
-        if !call.isForced { try APIError.refuse(DeletionGuard.obstacles(to: device.id, in: record)) }
+        if !call.isForced { try APIError.refuse(DeletionGuard(reader).obstacles(to: device.id, in: record)) }
         return record
     }
 
@@ -326,6 +326,14 @@ enum DeviceOperations {
             }
             if bridge.id == fixture.id || bridge.settings["type"]?.string != DeviceType.bridge.rawValue {
                 throw APIError.invalid("bridge_id", "must name another device of the site whose type is \"bridge\"")
+            }
+            var bridges = Bridges(try reader.fixtures(of: fixture.siteID, kind: .device, within: .platform))
+            bridges.hang(fixture.id, on: id)
+            if bridges.isCycle(at: fixture.id) {
+                throw APIError.invalid(
+                    "bridge_id",
+                    "names a bridge that hangs on this device itself: give that one another bridge first, or none"
+                )
             }
         }
         if body.has("type"), fixture.settings["type"]?.string != DeviceType.bridge.rawValue {

@@ -93,6 +93,8 @@ struct SnapshotReception {
         let receivedAt = services.clock.now
         let claim = call.idempotency?.covering(upload.content.text, of: viewer)
         if let claim, let stored = try await services.stored(claim) { return try claim.replay(stored) }
+        // Before the file has its name: what is refused behind that leaves it to the sweep.
+        _ = try await self.site()
         try await services.snapshotFiles.keep(received)
         let links = services.snapshotLinks
         let task = SnapshotTask(
@@ -105,7 +107,7 @@ struct SnapshotReception {
         case .answered(.created(let reply)):
             services.snapshotMetrics.record(stored: upload.size)
             return Reply(.created, body: .bytes(reply, contentType: Reply.jsonType))
-        case .unknownSite: throw APIError.missing(.deviceNotFound)
+        case .answered(.unknownDevice), .unknownSite: throw APIError.missing(.deviceNotFound)
         case .knownKey(let record):
             guard let claim else { throw APIError.internalFailure }
             return try claim.replay(record)
