@@ -71,12 +71,14 @@ let serverTargets: [Target] = [
         ]
     ),
     layer("TocsinFleet", ["TocsinEngine", yams]),
-    layer(
-        "TocsinLab",
-        [
+    .target(
+        name: "TocsinLab",
+        dependencies: [
             "TocsinServer", "TocsinFleet", "TocsinLedgerSQLite", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
             httpClient, crypto("Crypto"), hummingbird, logging, lifecycle,
-        ]
+        ],
+        resources: [.embedInCode("Peers")],
+        swiftSettings: settings
     ),
     .executableTarget(
         name: "tocsin",

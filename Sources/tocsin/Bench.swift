@@ -10,7 +10,8 @@ struct Bench: AsyncParsableCommand {
             anything acknowledged is missing is void: exit status 1.
             """,
         subcommands: [
-            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, All.self, Hello.self,
+            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Peers.self, All.self,
+            Hello.self,
         ]
     )
 
@@ -115,6 +116,16 @@ struct Bench: AsyncParsableCommand {
         )
         @OptionGroup var options: Options
         func run() async throws { try await options.run([DeviceBench.run]) }
+    }
+
+    struct Peers: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "The same webhooks by what one would build instead: Celery on Redis, awa on PostgreSQL.",
+            discussion:
+                "Installs the peers' Python packages in a directory of its own; needs redis-server and postgresql."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([PeersBench.run]) }
     }
 
     struct All: AsyncParsableCommand {

@@ -2,9 +2,9 @@ import TocsinCore
 
 /// P3: signed deliveries a second, sustained; and P4: from commit to the receiver's first byte.
 package enum DeliverBench {
-    private static let dealers = 10
-    private static let endpointsPerDealer = 20
-    private static let sites = 1_000
+    static let dealers = 10
+    static let endpointsPerDealer = 20
+    static let sites = 1_000
     /// How far the receiver may be behind, in deliveries, before the load waits: enough to keep every endpoint busy.
     private static let deliveriesAhead = 20_000
     private static let pacedReportsPerSecond = 500.0
@@ -59,7 +59,8 @@ package enum DeliverBench {
         )
     }
 
-    private static func sustain(
+    /// Loads the server for so long, and returns deliveries a second, a note and what was wrong.
+    static func sustain(
         _ rig: BenchRig,
         _ sink: WebhookSink,
         seconds: Int
