@@ -24,7 +24,8 @@ package protocol LoadSource: Sendable {
 package enum LoadClient {
     /// Opens `connections` to the port on 127.0.0.1, works off the source, and returns when all have nothing more to do.
     ///
-    /// - Throws: When a connection breaks or a reply is not HTTP: then figures would mean nothing.
+    /// - Throws: When a connection breaks, a reply is not HTTP or does not come: then figures would mean nothing. When the
+    ///   caller is cancelled.
     package static func run(
         _ source: some LoadSource,
         port: Int,
@@ -58,7 +59,12 @@ package enum LoadClient {
                 }
                 .connect(host: "127.0.0.1", port: port)
                 .get()
-            try await finished.futureResult.get()
+            try await withTaskCancellationHandler {
+                try await finished.futureResult.get()
+            } onCancel: {
+                finished.fail(CancellationError())
+                channel.close(promise: nil)
+            }
             try? await channel.close().get()
         } catch {
             finished.fail(error)
@@ -78,6 +84,10 @@ private final class LoadHandler<Source: LoadSource>: ChannelInboundHandler {
     private var pending = ByteBuffer()
     private var sentAt: UInt64 = 0
     private var isDone = false
+    private var isWaiting = false
+
+    /// How long a reply may take: longer than anything the server does, on any machine that can measure.
+    private static var replyMax: TimeAmount { .seconds(60) }
 
     init(source: Source, connection: Int, finished: EventLoopPromise<Void>) {
         self.source = source
@@ -85,7 +95,25 @@ private final class LoadHandler<Source: LoadSource>: ChannelInboundHandler {
         self.finished = finished
     }
 
-    func channelActive(context: ChannelHandlerContext) { proceed(context) }
+    func channelActive(context: ChannelHandlerContext) {
+        proceed(context)
+        watch(context)
+    }
+
+    /// Looks now and then whether a reply is overdue: cheaper than a timer for every request.
+    private func watch(_ context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(5)) { [self] in
+            guard !isDone, context.channel.isActive else { return }
+            if isWaiting, Stopwatch.now - sentAt > UInt64(Self.replyMax.nanoseconds) {
+                fail(
+                    context,
+                    LabError("the server did not answer within \(Self.replyMax.nanoseconds / 1_000_000_000) s")
+                )
+            } else {
+                watch(context)
+            }
+        }
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
@@ -94,6 +122,7 @@ private final class LoadHandler<Source: LoadSource>: ChannelInboundHandler {
         case .needsMore: break
         case .malformed: fail(context, LabError("a reply is not HTTP/1.1 with a length"))
         case .reply(let reply):
+            isWaiting = false
             pending.moveReaderIndex(forwardBy: reply.length)
             proceed(context)
         }
@@ -119,6 +148,7 @@ private final class LoadHandler<Source: LoadSource>: ChannelInboundHandler {
         switch source.next(connection: connection, into: &buffer) {
         case .send:
             sentAt = Stopwatch.now
+            isWaiting = true
             context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
         case .wait(let time):
             context.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in

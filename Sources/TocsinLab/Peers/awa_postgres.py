@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -54,28 +56,38 @@ async def produce(url):
         await client.enqueue_many_copy([Deliver(*delivery) for delivery in webhooks.deliveries(numbers)], queue=QUEUE)
 
 
+def let_through(directory):
+    """Lets the other user pass through the three directories that the benchmark made, and see nothing in them."""
+    for _ in range(3):
+        os.chmod(directory, os.stat(directory).st_mode | 0o011)
+        directory = os.path.dirname(directory)
+
+
 @contextlib.contextmanager
 def postgres():
     """A PostgreSQL of its own; it refuses to run as root, so there it runs as its own user."""
     data, port = os.path.join(webhooks.DIRECTORY, "postgres"), webhooks.free_port()
-    prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
     os.makedirs(data, mode=0o700)
-    if prefix:
-        import shutil
-
+    if user:
         shutil.chown(data, "postgres", "postgres")
-        os.chmod(webhooks.DIRECTORY, 0o755)
-    subprocess.run(
-        [*prefix, webhooks.tool("initdb"), "-D", data, "-U", "peer", "-A", "trust"],
-        check=True, stdout=subprocess.DEVNULL, cwd="/",
+        let_through(webhooks.DIRECTORY)
+    made = subprocess.run(
+        [*(["setpriv", *user] if user else []), webhooks.tool("initdb"), "-D", data, "-U", "peer", "-A", "trust"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", timeout=webhooks.START_SECONDS, text=True,
     )
-    server = [*prefix, webhooks.tool("postgres"), "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+    if made.returncode != 0:
+        webhooks.fail(f"initdb could not make a database (can the user postgres reach --directory?): {made.stderr[-1500:]}")
+    server = [webhooks.tool("postgres"), "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
     server += ["-c", "unix_socket_directories=", "-c", "shared_buffers=512MB", "-c", "max_wal_size=4GB"]
     url = f"postgres://peer@127.0.0.1:{port}/postgres"
     migrate = [sys.executable, "-m", "awa", "--database-url", url, "migrate"]
-    with webhooks.running(
-        server, lambda: subprocess.run(migrate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), cwd="/"
-    ):
+
+    def migrated():
+        subprocess.run(migrate, check=True, capture_output=True, timeout=webhooks.START_SECONDS)
+
+    # SIGINT: PostgreSQL then stops without waiting for its clients.
+    with webhooks.running("postgres", server, migrated, prefix=user, stop=signal.SIGINT, cwd="/"):
         yield url
 
 
@@ -86,11 +98,12 @@ def main():
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(postgres())
         awa.Client(url).install_queue_storage()
-        for _ in range(WORKERS):
-            worker = [sys.executable, os.path.abspath(__file__), "worker", url]
-            stack.enter_context(webhooks.running(worker, lambda: None))
+        workers = []
+        for number in range(WORKERS):
+            name, worker = f"awa-{number}", [sys.executable, os.path.abspath(__file__), "worker", url]
+            workers.append((name, stack.enter_context(webhooks.running(name, worker, lambda: None))))
         asyncio.run(produce(url))
-        webhooks.wait_for_end()
+        webhooks.wait_for_end(*workers)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     broker_pool_limit=4,
+    broker_transport_options={"socket_timeout": 30, "socket_connect_timeout": 10},
 )
 session = requests.Session()
 session.trust_env = False
@@ -39,6 +40,11 @@ def deliver(self, endpoint, identifier, sequence, body):
         raise self.retry(exc=error)
 
 
+def answered():
+    if not app.control.ping(timeout=1):
+        raise TimeoutError("no worker answers")
+
+
 def main():
     import redis
 
@@ -47,18 +53,19 @@ def main():
     server = [webhooks.tool("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", webhooks.DIRECTORY]
     server += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
     broker = f"redis://127.0.0.1:{port}/0"
-    environment = os.environ | {"PEER_BROKER": broker}
-    with webhooks.running(server, redis.Redis(port=port).ping):
-        worker = [sys.executable, "-m", "celery", "-A", "celery_redis", "worker", "--pool", "prefork", "--loglevel", "ERROR"]
-        worker += ["--concurrency", "4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        app.conf.broker_url = broker
-        with webhooks.running(worker, lambda: None, env=environment, cwd=os.path.dirname(os.path.abspath(__file__))):
-            while not app.control.ping(timeout=1):
-                pass
-            with app.producer_pool.acquire(block=True) as producer:
-                for delivery in webhooks.deliveries(range(webhooks.EVENTS)):
-                    deliver.apply_async(delivery, producer=producer)
-            webhooks.wait_for_end()
+    client = redis.Redis(port=port, socket_timeout=5, socket_connect_timeout=5)
+    worker = [sys.executable, "-m", "celery", "-A", "celery_redis", "worker", "--pool", "prefork", "--loglevel", "ERROR"]
+    worker += ["--concurrency", "4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    place = {"env": os.environ | {"PEER_BROKER": broker}, "cwd": os.path.dirname(os.path.abspath(__file__))}
+    app.conf.broker_url = broker
+    with (
+        webhooks.running("redis-server", server, client.ping),
+        webhooks.running("celery", worker, answered, **place) as workers,
+    ):
+        with app.producer_pool.acquire(block=True, timeout=30) as producer:
+            for delivery in webhooks.deliveries(range(webhooks.EVENTS)):
+                deliver.apply_async(delivery, producer=producer)
+        webhooks.wait_for_end(("celery", workers))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ The events, headers and signatures are those that Tocsin sends (docs/webhooks.md
 
 import base64
 import contextlib
-import ctypes
 import hashlib
 import hmac
 import json
@@ -15,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 CONFIGURATION = json.loads(os.environ["TOCSIN_PEER"])
@@ -96,39 +96,91 @@ def free_port():
         return listener.getsockname()[1]
 
 
+START_SECONDS = 90  # how long a service may take to start on a busy machine
+STOP_SECONDS = 8  # how long it may take to stop before it is killed
+UNWIND_SECONDS = 30  # how long stopping all of them may take before this process ends at once
+started = []
+
+
+def fail(message, name=None):
+    """Ends this process with a sentence, and with the end of a service's log."""
+    with contextlib.suppress(OSError):
+        if name is not None:
+            with open(os.path.join(DIRECTORY, name + ".log"), errors="replace") as log:
+                message += "\n" + log.read()[-1500:]
+    sys.exit(message)
+
+
 @contextlib.contextmanager
-def running(arguments, ready, **options):
-    """Runs a program of its own process group until the block ends; it begins when `ready` no longer raises."""
-    with open(os.path.join(DIRECTORY, os.path.basename(arguments[0]) + ".log"), "ab") as log:
+def running(name, arguments, ready, prefix=(), stop=signal.SIGTERM, **options):
+    """Runs a service in a process group of its own until the block ends; it begins when `ready` no longer raises.
+
+    The service is killed by the kernel if this process dies, whatever the reason.
+    """
+    arguments = ["setpriv", "--pdeathsig", "KILL", *prefix, *arguments]
+    with open(os.path.join(DIRECTORY, name + ".log"), "ab") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, **options)
+    started.append(process)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                ready()
-                break
-            except Exception:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"{arguments[0]} did not start; its log is in {DIRECTORY}")
-                time.sleep(0.05)
+        wait_until(ready, process, name)
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, stop)
         try:
-            process.wait(20)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill(process)
 
 
-def wait_for_end():
-    """Waits until the benchmark has what it waited for, and asks this process to stop."""
+def wait_until(ready, process, name):
+    """Waits until `ready` no longer raises; fails when the process ends or too much time passes."""
+    deadline = time.monotonic() + START_SECONDS
     while True:
-        signal.pause()
+        try:
+            return ready()
+        except Exception as error:
+            if process.poll() is not None:
+                fail(f"{name} ended with {process.returncode} instead of starting", name)
+            if time.monotonic() > deadline:
+                fail(f"{name} was not ready within {START_SECONDS} s: {error}", name)
+            time.sleep(0.05)
+
+
+def kill(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for_end(*processes):
+    """Waits until the benchmark has what it waited for and asks this process to stop; fails if a worker ends before."""
+    while True:
+        for name, process in processes:
+            if process.poll() is not None:
+                fail(f"{name} ended with {process.returncode} before its work was done", name)
+        time.sleep(0.2)
 
 
 def stop_in_order():
-    """Lets SIGTERM unwind, so that the services end too; also when whoever started this process is gone."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    parent_death_signal = 1
-    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+    """Lets SIGTERM unwind, so that the services end too; stops as well when whoever started this process is gone.
+
+    Unwinding is bounded: what has not stopped by then is killed.
+    """
+
+    def stop(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; a second one would cut the unwinding short
+        sys.exit(0)
+
+    def watch(parent):
+        while os.getppid() == parent and not stopping.is_set():
+            time.sleep(0.2)
+        if not stopping.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(UNWIND_SECONDS)
+        for process in started:
+            kill(process)
+        os._exit(1)
+
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: (stopping.set(), stop()))
+    threading.Thread(target=watch, args=[os.getppid()], daemon=True).start()

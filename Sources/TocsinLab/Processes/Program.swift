@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TocsinCore
 
 /// Another process of this same program, or one of the machine's tools.
 package final class ChildProcess: Sendable {
@@ -71,6 +72,26 @@ package final class ChildProcess: Sendable {
     /// Returns the exit status when the process has ended.
     package func wait() async -> Int32 { await ended.wait() }
 
+    /// Returns the exit status, or nothing if the process still runs after that time; unlike ``wait()`` it can be cancelled.
+    package func end(within limit: Duration) async throws -> Int32? {
+        let deadline = ContinuousClock.now + limit
+        while exitStatus == nil, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(20)) }
+        return exitStatus
+    }
+
+    /// Asks the process to stop, and ends it if it has not stopped within `grace`; for use on the way out of an error too.
+    package func stop(grace: Duration) async {
+        terminate()
+        // The caller may be cancelled already; what it started must end all the same.
+        let status = await Task { try? await end(within: grace) }.value
+        guard status == nil else { return }
+        killNow()
+        _ = await Task { try? await end(within: Self.deathMax) }.value
+    }
+
+    /// How long the kernel may take to end a process that was killed: a write may be under way.
+    private static let deathMax: Duration = .seconds(10)
+
     /// Asks the process to stop.
     package func terminate() {
         if exitStatus == nil { kill(processID, SIGTERM) }
@@ -89,15 +110,20 @@ package enum Program {
         get throws { try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") }
     }
 
+    /// How long a tool may take that nobody knows better about: `tocsin apply` of a large fleet on a busy machine.
+    package static let limit: Duration = .seconds(300)
+
     /// Runs a tool to its end and returns what it wrote to standard output; one at a time in a workspace.
     ///
-    /// - Throws: When it ends with another status than 0; the message holds what it wrote to standard error.
+    /// - Throws: When it ends with another status than 0, the message holds what it wrote to standard error; or when it
+    ///   has not ended within `limit` or the caller is cancelled, then it is ended.
     @discardableResult
     package static func run(
         _ path: String,
         _ arguments: [String],
         in workspace: Workspace,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:],
+        within limit: Duration = Program.limit
     ) async throws -> [UInt8] {
         let output = try workspace.scratchFile("output")
         let errors = try workspace.scratchFile("errors")
@@ -112,11 +138,18 @@ package enum Program {
             errors: errors.handle,
             environment: environment
         )
-        let status = await child.wait()
-        guard status == 0 else {
-            let text = (try? String(contentsOfFile: errors.path, encoding: .utf8)) ?? ""
-            let command = ([URL(fileURLWithPath: path).lastPathComponent] + arguments).joined(separator: " ")
-            throw LabError("`\(command)` ended with \(status): \(text.suffix(2000))")
+        let command = ([URL(fileURLWithPath: path).lastPathComponent] + arguments).joined(separator: " ")
+        do {
+            guard let status = try await child.end(within: limit) else {
+                throw LabError("`\(command)` did not end within \(limit.milliseconds / 1000) s")
+            }
+            guard status == 0 else {
+                let text = (try? String(contentsOfFile: errors.path, encoding: .utf8)) ?? ""
+                throw LabError("`\(command)` ended with \(status): \(text.suffix(2000))")
+            }
+        } catch {
+            child.killNow()
+            throw error
         }
         return Array(try Data(contentsOf: URL(fileURLWithPath: output.path)))
     }
