@@ -46,7 +46,7 @@ let pureTargets: [Target] = [
 
 let serverTargets: [Target] = [
     layer("TocsinLedger", ["TocsinCore", "TocsinJSON"]),
-    layer("TocsinLedgerSQLite", ["TocsinLedger", .product(name: "GRDB", package: "GRDB.swift"), logging]),
+    layer("TocsinLedgerSQLite", ["TocsinLedger", .product(name: "GRDB", package: "GRDB.swift"), logging, metrics]),
     layer(
         "TocsinEngine",
         [

@@ -1,4 +1,5 @@
 import GRDB
+import Metrics
 import Synchronization
 import TocsinCore
 import TocsinLedger
@@ -44,6 +45,7 @@ final class GroupCommit: Sendable {
     /// What the last group left known of sites; nothing after a group that failed.
     private let known = Mutex<[SiteID: StoredState]>([:])
     private let counted = Mutex(LedgerStatistics())
+    private let commitCounter = Counter(label: "tocsin_ledger_commits_total")
 
     init(_ writer: any DatabaseWriter, path: String, checkpoints: Checkpoints?) {
         self.checkpoints = checkpoints
@@ -125,6 +127,7 @@ final class GroupCommit: Sendable {
             try decisions.flush()
             try database.commit()
             self.known.withLock { $0 = decisions.states.known }
+            commitCounter.increment()
             counted.withLock { counted in
                 counted.commits += 1
                 counted.jobs += jobs.count

@@ -1,4 +1,5 @@
 import GRDB
+import Metrics
 import TocsinCore
 import TocsinJSON
 import TocsinLedger
@@ -11,6 +12,7 @@ package final class SQLiteLedger: Ledger {
     // Held for as long as the ledger is open: a data directory has one owner (decisions §13).
     private let ownership: FileLock?
     private let reads = OpenReads()
+    private let readCounter = Counter(label: "tocsin_ledger_reads_total")
 
     init(_ writer: any DatabaseWriter, at location: Location, ownership: FileLock?, checkpoints: Checkpoints?) {
         self.writer = writer
@@ -77,6 +79,7 @@ package final class SQLiteLedger: Ledger {
     package func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] {
         try reads.begin()
         defer { reads.end() }
+        readCounter.increment()
         do {
             return try await writer.read { database in
                 let loader = try SiteLoader(database)
@@ -93,6 +96,7 @@ package final class SQLiteLedger: Ledger {
     package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
         try reads.begin()
         defer { reads.end() }
+        readCounter.increment()
         let result: Result<T, any Error>
         do {
             result = try await writer.read { database in

@@ -4,13 +4,15 @@ import TocsinLab
 /// `tocsin bench`: measures the program against references, and accounts for every event on the way.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure ingestion, delivery, the closing-time spike, timers, scale and devices.",
+        abstract: "Measure ingestion, delivery and its isolation, the closing-time spike, timers, scale and devices.",
         discussion: """
             Starts the server, the load, the receiver and the reference itself. Use a release build. A run in which \
             anything acknowledged is missing is void: exit status 1.
             """,
         subcommands: [
-            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Peers.self, All.self,
+            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Neighbours.self, Backlog.self,
+            Idle.self,
+            Peers.self, All.self,
             Hello.self,
         ]
     )
@@ -21,6 +23,7 @@ struct Bench: AsyncParsableCommand {
         @Option(help: ArgumentHelp("How long one measurement lasts.", valueName: "n")) var seconds: Int?
         @Option(help: ArgumentHelp("Sites of the largest fleet.", valueName: "n")) var sites: Int?
         @Option(help: ArgumentHelp("Devices that send heartbeats.", valueName: "n")) var devices: Int?
+        @Option(help: ArgumentHelp("Undelivered events that wait in a backlog.", valueName: "n")) var backlog: Int?
         @Option(help: ArgumentHelp("Connections of the load and of the reference.", valueName: "n"))
         var connections = 256
         @Option(help: ArgumentHelp("Where ledgers are put (default: a temporary directory).", valueName: "dir"))
@@ -30,6 +33,7 @@ struct Bench: AsyncParsableCommand {
             if let seconds, seconds < 1 { throw ValidationError("--seconds must be at least 1") }
             if !(1...1_000).contains(connections) { throw ValidationError("--connections must be 1 to 1000") }
             if let devices, devices < 1_000 { throw ValidationError("--devices must be at least 1000") }
+            if let backlog, backlog < 1_000 { throw ValidationError("--backlog must be at least 1000") }
             if let sites, sites < 1_000 { throw ValidationError("--sites must be at least 1000") }
         }
 
@@ -42,6 +46,7 @@ struct Bench: AsyncParsableCommand {
                 seconds: seconds,
                 sites: sites,
                 devices: devices,
+                backlog: backlog,
                 connections: connections,
                 directory: directory
             )
@@ -116,6 +121,32 @@ struct Bench: AsyncParsableCommand {
         )
         @OptionGroup var options: Options
         func run() async throws { try await options.run([DeviceBench.run]) }
+    }
+
+    struct Neighbours: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "What healthy tenants notice of black holes, slow lorises and a backlog; P5: alarms under full load."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([NeighbourBench.run]) }
+    }
+
+    struct Backlog: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "P9: ten million undelivered events: restart to first delivery, and what healthy endpoints notice."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([BacklogBench.run]) }
+    }
+
+    struct Idle: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P10: CPU and store queries of a server to which nothing happens."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([IdleBench.run]) }
     }
 
     struct Peers: AsyncParsableCommand {

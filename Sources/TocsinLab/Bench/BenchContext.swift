@@ -14,6 +14,8 @@ package struct BenchSettings: Sendable {
     package var sites: Int?
     /// How many devices send heartbeats; the benchmark of devices has its own default.
     package var devices: Int?
+    /// How many events wait undelivered where a benchmark has a backlog; each benchmark has its own default.
+    package var backlog: Int?
     /// Connections of the load, as the pools of a few partners would hold them; the same for the reference.
     package var connections: Int
     /// Where ledgers are put; on the disk that is to be measured.
@@ -24,6 +26,7 @@ package struct BenchSettings: Sendable {
         seconds: Int?,
         sites: Int?,
         devices: Int? = nil,
+        backlog: Int? = nil,
         connections: Int,
         directory: String?
     ) {
@@ -31,6 +34,7 @@ package struct BenchSettings: Sendable {
         self.seconds = seconds
         self.sites = sites
         self.devices = devices
+        self.backlog = backlog
         self.connections = connections
         self.directory = directory
     }
@@ -104,16 +108,27 @@ struct BenchRig: Sendable {
             workspace: context.workspace,
             clock: context.clock
         )
-        let server = try await ServerProcess.start(data: data, workspace: context.workspace)
+        return try await serve(fleet, SiteStates(count: fleet.sites.count), context, body)
+    }
+
+    /// Runs `body` over a fleet that was made before, with a running server.
+    ///
+    /// Sites that changed their states under another server of the same fleet need the same `states` again.
+    static func serve<T: Sendable>(
+        _ fleet: BenchFleet,
+        _ states: SiteStates,
+        _ context: BenchContext,
+        _ body: (BenchRig) async throws -> T
+    ) async throws -> T {
+        let server = try await ServerProcess.start(data: fleet.data, workspace: context.workspace)
         do {
             let token = try await server.token(clientID: fleet.clientID, clientSecret: fleet.clientSecret)
-            let states = SiteStates(count: fleet.sites.count)
             let rig = BenchRig(fleet: fleet, server: server, token: token, context: context, states: states)
             let result = try await body(rig)
             try await server.stop()
             return result
         } catch {
-            server.child.killNow()
+            await server.child.stop(grace: .zero)
             throw error
         }
     }

@@ -59,18 +59,20 @@ package enum DeliverBench {
         )
     }
 
-    /// Loads the server for so long, and returns deliveries a second, a note and what was wrong.
+    /// Loads the server with reports of these dealers' sites for so long, and returns deliveries a second, a note and what was wrong.
     static func sustain(
         _ rig: BenchRig,
         _ sink: WebhookSink,
-        seconds: Int
+        seconds: Int,
+        dealers: Range<Int>? = nil
     ) async throws -> (Double, String, [String]) {
-        var check = LossCheck(rig.fleet)
+        var check = LossCheck(rig.fleet, dealers: dealers)
+        _ = try await check.newEntries()
         sink.arrivals.reset()
         let before = try ProcessUsage(processID: rig.server.processID)
         let start = Stopwatch.now
         let outcome = try await rig.load(
-            rig.fleet.sites[...],
+            PacedRun.sites(of: dealers ?? rig.fleet.dealers.indices, rig.fleet),
             .until(BenchRig.end(in: seconds)),
             gate: { sent in sent * endpointsPerDealer - sink.arrivals.accepted < deliveriesAhead }
         )
@@ -190,7 +192,7 @@ package enum DeliverBench {
     }
 
     /// From the moment the ledger gives an event to the first byte of its webhook at the receiver.
-    private static func latencies(
+    static func latencies(
         _ entries: [LossCheck.Entry],
         _ arrivals: [Arrival],
         _ stopwatch: Stopwatch

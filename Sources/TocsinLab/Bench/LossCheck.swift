@@ -27,6 +27,8 @@ package struct LossCheck: Sendable {
     }
 
     private let fleet: BenchFleet
+    /// Whose logs are followed, by their places in the fleet.
+    private let dealers: Range<Int>
     private var read: [DealerID: Int64] = [:]
 
     /// Events are read in pages of this many.
@@ -34,13 +36,17 @@ package struct LossCheck: Sendable {
     /// So many of a run's deliveries are looked up in the attempts log.
     private static let attemptSamples = 200
 
-    package init(_ fleet: BenchFleet) { self.fleet = fleet }
+    /// Follows the logs of these dealers of the fleet, or of all.
+    package init(_ fleet: BenchFleet, dealers: Range<Int>? = nil) {
+        self.fleet = fleet
+        self.dealers = dealers ?? fleet.dealers.indices
+    }
 
     /// What was logged since the last call; works beside the running server.
     package mutating func newEntries() async throws -> [Entry] {
         let ledger = try SQLiteLedger.open(.file(LedgerFile.path(data: fleet.data)), role: .guest, migrate: false)
         var entries: [Entry] = []
-        for (index, dealer) in fleet.dealers.enumerated() {
+        for (index, dealer) in fleet.dealers.enumerated() where dealers.contains(index) {
             var last = read[dealer] ?? 0
             while true {
                 let after = last
@@ -88,6 +94,19 @@ package struct LossCheck: Sendable {
         }
     }
 
+    /// Waits like ``drain(_:expected:)`` for the webhooks of these events alone, where others arrive all the time.
+    package func drain(_ sink: WebhookSink, of events: Set<EventKey>, expected: Int) async throws {
+        var last = -1
+        var quiet = 0
+        while quiet < Self.drainPolls / 2 {
+            let accepted = sink.arrivals.arrivals.count { $0.isAccepted && events.contains($0.event) }
+            if accepted >= expected { return }
+            quiet = accepted == last ? quiet + 1 : 0
+            last = accepted
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
     /// 15 s without a single arrival: longer than the first two retries take.
     private static let drainPolls = 300
 
@@ -108,7 +127,7 @@ package struct LossCheck: Sendable {
         if unlogged > 0 { verdict.problems.append("\(unlogged) acknowledged events are missing in the log") }
 
         var seen: [Delivery: Int] = Dictionary(minimumCapacity: arrivals.count)
-        for arrival in arrivals where (200..<300).contains(arrival.status) {
+        for arrival in arrivals where arrival.isAccepted {
             seen[Delivery(event: arrival.event, endpoint: arrival.endpoint), default: 0] += 1
         }
         verdict.arrived = seen.count

@@ -9,6 +9,8 @@ package struct Arrival: Hashable, Sendable {
     package var status: Int16
     /// Monotonic nanoseconds at which its first byte was read.
     package var at: UInt64
+
+    package var isAccepted: Bool { (200..<300).contains(status) }
 }
 
 /// Everything that a receiver got.
@@ -33,7 +35,7 @@ package final class ArrivalLog: Sendable {
         state.withLock { state in
             state.requests += 1
             state.arrivals.append(arrival)
-            if (200..<300).contains(arrival.status) {
+            if arrival.isAccepted {
                 state.accepted += 1
                 state.lastAcceptedAt = arrival.at
             }

@@ -17,6 +17,28 @@ package final class WebhookSink: Sendable {
     /// Decides with what status a webhook is answered; called on the receiver's event loop.
     package typealias Answer = @Sendable (Webhook) -> Int
 
+    /// What a receiver does with a webhook; only an answer of 2xx takes it.
+    package enum Reaction: Sendable {
+        case answer(Int)
+        /// Answers so late, in milliseconds.
+        case late(Int, milliseconds: Int64)
+        /// Says nothing and leaves the connection open.
+        case silence
+        /// Closes the connection without a word.
+        case hangUp
+
+        /// What is noted of it: 0 where nothing is answered.
+        var status: Int {
+            switch self {
+            case .answer(let status), .late(let status, milliseconds: _): status
+            case .silence, .hangUp: 0
+            }
+        }
+    }
+
+    /// Like ``Answer``, for receivers that do worse than answer an error.
+    package typealias React = @Sendable (Webhook) -> Reaction
+
     /// One request in so many has its signatures verified: 2 %.
     package static let sampleEvery = 50
 
@@ -29,14 +51,14 @@ package final class WebhookSink: Sendable {
     final class Shared: Sendable {
         let arrivals: ArrivalLog
         let sampleEvery: Int
-        let answer: Answer?
+        let react: React?
         private let checks = Mutex<[Int: SignatureCheck]>([:])
         private let served = Atomic<Int>(0)
 
-        init(arrivals: ArrivalLog, sampleEvery: Int, answer: Answer?) {
+        init(arrivals: ArrivalLog, sampleEvery: Int, react: React?) {
             self.arrivals = arrivals
             self.sampleEvery = sampleEvery
-            self.answer = answer
+            self.react = react
         }
 
         /// What to check the next webhook with, if it belongs to the sample.
@@ -72,8 +94,20 @@ package final class WebhookSink: Sendable {
         sampleEvery: Int = WebhookSink.sampleEvery,
         answer: Answer? = nil
     ) async throws -> WebhookSink {
+        guard let answer else { return try await start(on: group, port: port, sampleEvery: sampleEvery, react: nil) }
+        let react: React = { webhook in .answer(answer(webhook)) }
+        return try await start(on: group, port: port, sampleEvery: sampleEvery, react: react)
+    }
+
+    /// Listens on a port of 127.0.0.1 and does with each webhook what `react` says; takes all if there is none.
+    package static func start(
+        on group: any EventLoopGroup,
+        port: Int = 0,
+        sampleEvery: Int = WebhookSink.sampleEvery,
+        react: React?
+    ) async throws -> WebhookSink {
         let arrivals = ArrivalLog()
-        let shared = Shared(arrivals: arrivals, sampleEvery: sampleEvery, answer: answer)
+        let shared = Shared(arrivals: arrivals, sampleEvery: sampleEvery, react: react)
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -128,12 +162,25 @@ private final class SinkHandler: ChannelInboundHandler {
             case .malformed:
                 context.close(promise: nil)
                 return
-            case .served(let length, let status, let closes):
+            case .served(let length, let reaction, let closes):
                 pending.moveReaderIndex(forwardBy: length)
                 pendingSince = now
-                context.write(wrapOutboundOut(Self.reply(status)), promise: nil)
+                perform(reaction, context)
                 if closes { context.close(promise: nil) }
             }
+        }
+    }
+
+    private func perform(_ reaction: WebhookSink.Reaction, _ context: ChannelHandlerContext) {
+        switch reaction {
+        case .answer(let status): context.write(wrapOutboundOut(Self.reply(status)), promise: nil)
+        case .late(let status, let milliseconds):
+            context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(milliseconds)) { [self] in
+                guard context.channel.isActive else { return }
+                context.writeAndFlush(wrapOutboundOut(Self.reply(status)), promise: nil)
+            }
+        case .silence: break
+        case .hangUp: context.close(promise: nil)
         }
     }
 
@@ -144,7 +191,7 @@ private final class SinkHandler: ChannelInboundHandler {
     private enum Step {
         case needsMore
         case malformed
-        case served(length: Int, status: Int, closes: Bool)
+        case served(length: Int, reaction: WebhookSink.Reaction, closes: Bool)
     }
 
     private func serve(_ bytes: UnsafeRawBufferPointer) -> Step {
@@ -152,15 +199,15 @@ private final class SinkHandler: ChannelInboundHandler {
         case .needsMore: return .needsMore
         case .malformed: return .malformed
         case .request(let request):
-            return .served(length: request.length, status: note(request, bytes), closes: request.closes)
+            return .served(length: request.length, reaction: note(request, bytes), closes: request.closes)
         }
     }
 
-    /// Records the webhook and decides the answer.
-    private func note(_ request: ScannedRequest, _ bytes: UnsafeRawBufferPointer) -> Int {
+    /// Records the webhook and decides what is done with it.
+    private func note(_ request: ScannedRequest, _ bytes: UnsafeRawBufferPointer) -> WebhookSink.Reaction {
         guard let id = request.eventID else {
             shared.arrivals.noteForeign()
-            return 200
+            return .answer(200)
         }
         let event = EventKey(bytes[id])
         let check = shared.checkForNext(to: request.endpoint)
@@ -168,13 +215,13 @@ private final class SinkHandler: ChannelInboundHandler {
             head: UnsafeRawBufferPointer(rebasing: bytes[..<request.headLength]),
             body: Array(bytes[request.headLength..<request.length])
         )
-        let status = shared.answer.map { $0(webhook(request, event, bytes)) } ?? 200
+        let reaction = shared.react.map { $0(webhook(request, event, bytes)) } ?? .answer(200)
         shared.arrivals.note(
-            Arrival(event: event, endpoint: Int32(request.endpoint), status: Int16(status), at: pendingSince),
+            Arrival(event: event, endpoint: Int32(request.endpoint), status: Int16(reaction.status), at: pendingSince),
             checked: check != nil,
             problem: problem
         )
-        return status
+        return reaction
     }
 
     private func webhook(
