@@ -1,4 +1,5 @@
 import ArgumentParser
+import TocsinEngine
 import TocsinLab
 
 /// `tocsin bench`: measures the program against references, and accounts for every event on the way.
@@ -157,6 +158,33 @@ struct Bench: AsyncParsableCommand {
         )
         @OptionGroup var options: Options
         func run() async throws { try await options.run([PeersBench.run]) }
+    }
+
+    struct Soak: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Mixed traffic, failing receivers and kill -9 at random: nothing lost, no memory grown.",
+            discussion: "Prints its seed. Stops by itself some minutes after its time: retries have to end."
+        )
+        @OptionGroup var options: Options
+        @Option(help: ArgumentHelp("How long the traffic lasts; --seconds for less.", valueName: "n")) var minutes = 30
+        @Option(help: ArgumentHelp("How often the server is killed (default: 20 in half an hour).", valueName: "n"))
+        var kills: Int?
+        @Option(help: ArgumentHelp("Repeats the choices of an earlier soak.", valueName: "n")) var seed: UInt64?
+
+        func validate() throws {
+            guard (1...1_440).contains(minutes) else { throw ValidationError("--minutes must be 1 to 1440") }
+            if let kills, !(0...1_000).contains(kills) { throw ValidationError("--kills must be 0 to 1000") }
+        }
+
+        func run() async throws {
+            let soak = SoakBench(
+                minutes: minutes,
+                seconds: options.seconds ?? (options.quick ? 20 : nil),
+                kills: kills ?? (options.quick ? 2 : nil),
+                seed: seed ?? SystemRandomness().next()
+            )
+            try await options.run([{ try await soak.run($0, &$1) }])
+        }
     }
 
     struct All: AsyncParsableCommand {
