@@ -173,6 +173,8 @@ extension DeliveryLoop {
                     where try reader.exceptionalDelivery(of: event.position, to: endpoint) != nil {
                         answer.rows.insert(event.sequence)
                     }
+                    // One slow attempt holds the cursor, but not what was recorded behind it.
+                    answer.rows.formUnion(try reader.deliveredAtOnce(answer.events, to: endpoint))
                     return answer
                 }
                 outside.post(.logRead(slot: index, request, .success(answer)))

@@ -232,6 +232,10 @@ package protocol DeliveryReader {
     /// Newest first, by delivery id.
     func deliveries(within reach: Reach, filter: DeliveryFilter, page: PageRequest) throws -> Page<DeliverySummary>
     func attempts(of event: EventPosition, to endpoint: EndpointID) throws -> [DeliveryAttempt]
+    /// Which of these events, by sequence, the endpoint took at the first attempt: such a delivery has no row.
+    ///
+    /// What was forgotten since (``EndpointWriter/forgetDeliveries(of:after:)``) does not count.
+    func deliveredAtOnce(_ events: [LoggedEvent], to endpoint: EndpointID) throws -> Set<Int64>
     /// How many deliveries of the endpoint are dead.
     func deadCount(of endpoint: EndpointID) throws -> Int
 }

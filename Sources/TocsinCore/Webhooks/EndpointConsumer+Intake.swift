@@ -11,7 +11,7 @@ extension EndpointConsumer {
     /// - Parameters:
     ///   - request: What was asked.
     ///   - events: The events found, in order, unfiltered.
-    ///   - rows: The sequences among them that have a row in the retry table.
+    ///   - rows: The sequences among them that have a row in the retry table, or are known to be delivered.
     ///   - now: The present time.
     /// - Returns: What to do.
     package mutating func read(

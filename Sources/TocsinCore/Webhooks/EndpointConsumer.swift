@@ -12,7 +12,7 @@ package struct EndpointConsumer: Sendable {
     package struct Limits: Hashable, Sendable {
         /// Events waiting for their first attempt; beyond it the machine takes no more and reads the log again later.
         package var buffer = 256
-        /// Taken events in front of the cursor: bounds what a crash can send twice while one slow attempt holds it.
+        /// Taken events in front of the cursor: bounds what has to be looked up after a crash while one slow attempt holds it.
         package var window = 2048
         /// Rows held in memory; the ledger has the rest.
         package var rows = 128
@@ -119,7 +119,7 @@ package struct EndpointConsumer: Sendable {
         package var limit: Int
         /// How far the log was known to reach when this was asked for.
         package var tail: Int64
-        /// A crash may have left rows for these events: the answer must say which of them have one.
+        /// A crash may have left rows and recorded successes of these events: the answer must say which of them have one.
         package var asksForRows: Bool
     }
 

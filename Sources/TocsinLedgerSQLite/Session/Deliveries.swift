@@ -44,6 +44,22 @@ extension SQLiteReading {
         )
     }
 
+    func deliveredAtOnce(_ events: [LoggedEvent], to endpoint: EndpointID) throws -> Set<Int64> {
+        guard !events.isEmpty else { return [] }
+        let forgotten = try database.number(
+            "SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fact WHERE name = ?), 0)",
+            [EndpointFact.forgottenAttempts(of: endpoint)]
+        )
+        let query = try PreparedStatement(
+            database,
+            "SELECT 1 FROM delivery_attempt WHERE endpoint_id = ? AND is_plain = 1 AND event_id = ? AND id > ?"
+        )
+        return Set(
+            try events.filter { try query.first(endpoint, $0.id, forgotten, read: { _ in true }) ?? false }
+                .map(\.sequence)
+        )
+    }
+
     func deadCount(of endpoint: EndpointID) throws -> Int {
         Int(
             try database.number(

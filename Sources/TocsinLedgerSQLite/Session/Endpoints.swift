@@ -110,6 +110,7 @@ extension SQLiteTransaction {
 
     func deleteEndpoint(_ id: EndpointID) throws {
         try database.run("DELETE FROM endpoint WHERE id = ?", [id])
+        try database.run("DELETE FROM fact WHERE name = ?", [EndpointFact.forgottenAttempts(of: id)])
     }
 
     func insert(_ secret: EndpointSecret) throws {
@@ -157,6 +158,9 @@ extension SQLiteTransaction {
             "DELETE FROM exceptional_delivery WHERE endpoint_id = ? AND dealer_id = ? AND sequence > ?",
             [endpoint, place.dealerID, place.sequence]
         )
+        // The log of attempts keeps what happened; from here on it no longer says that these events are delivered.
+        let last = try database.number("SELECT coalesce(max(id), 0) FROM delivery_attempt")
+        try setFact(EndpointFact.forgottenAttempts(of: endpoint), to: Array(String(last).utf8))
     }
 
     private func insertHeaders(of endpoint: Endpoint) throws {
@@ -263,4 +267,10 @@ extension Endpoint {
         }
         return condition
     }
+}
+
+/// What the ledger remembers of an endpoint beside its tables.
+enum EndpointFact {
+    /// The last attempt that was made before the endpoint's deliveries were to be made anew.
+    static func forgottenAttempts(of endpoint: EndpointID) -> String { "endpoint.forgotten_attempts.\(endpoint.text)" }
 }

@@ -8,6 +8,7 @@ extension LedgerConformance {
         LedgerCase("due deliveries come earliest first and only when due", dueDeliveries),
         LedgerCase("an exceptional delivery is replaced by its next state", replacedDeliveries),
         LedgerCase("attempts are listed in order with all that was measured", attemptsRoundTrip),
+        LedgerCase("what was taken at the first attempt is known, until it is to be sent anew", deliveredAtOnce),
         LedgerCase("deliveries are listed newest first, plain and exceptional together", deliveryList),
         LedgerCase("a list of deliveries is filtered, and bounded by reach", deliveryFilters),
     ]
@@ -113,6 +114,26 @@ extension LedgerConformance {
             try expectEqual(try await ledger.read { try $0.nextDue(of: endpoint) }, state.nextAttemptAt)
         }
         try expectEqual(try await ledger.read { try $0.counts()["exceptional_delivery"] }, 1)
+    }
+
+    private static func deliveredAtOnce(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let (first, second) = (try await world.addEndpoint().id, try await world.addEndpoint().id)
+        let events = try await events(world, 4)
+        let attempts = [
+            attempt(events[0], to: first), attempt(events[1], to: first, succeeded: false),
+            attempt(events[1], to: first, number: 2), attempt(events[2], to: first), attempt(events[3], to: second),
+        ]
+        try await ledger.record(DeliveryBatch(attempts: attempts))
+        func known(_ endpoint: EndpointID) async throws -> Set<Int64> {
+            try await ledger.read { try $0.deliveredAtOnce(events, to: endpoint) }
+        }
+        try expectEqual(try await known(first), [1, 3])
+        try await ledger.write { try $0.forgetDeliveries(of: first, after: events[0].position) }
+        try expectEqual(try await known(first), [])
+        try await ledger.record(DeliveryBatch(attempts: [attempt(events[2], to: first)]))
+        try expectEqual(try await known(first), [3])
+        try expectEqual(try await known(second), [4])
     }
 
     private static func attemptsRoundTrip(_ ledger: any Ledger) async throws {
