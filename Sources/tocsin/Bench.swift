@@ -12,9 +12,7 @@ struct Bench: AsyncParsableCommand {
             """,
         subcommands: [
             Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Neighbours.self, Backlog.self,
-            Idle.self,
-            Peers.self, All.self,
-            Hello.self,
+            Idle.self, Soak.self, Peers.self, All.self, Hello.self,
         ]
     )
 

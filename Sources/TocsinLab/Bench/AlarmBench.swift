@@ -96,9 +96,11 @@ enum AlarmBench {
         problems += source.problems(logged: alarms.count)
         let times = DeliverBench.latencies(alarms, arrivals, rig.context.stopwatch)
         let rest = DeliverBench.latencies(entries.filter { !$0.type.isAlarmClass }, arrivals, rig.context.stopwatch)
+        let answers = Percentiles(source.latencies)
         let words =
             "alarms p50 \(Figures.milliseconds(times.at(50))), p99 \(Figures.milliseconds(times.at(99))), max "
-            + "\(Figures.milliseconds(times.maximum)) over \(Figures.grouped(times.count)) deliveries; the rest p50 "
+            + "\(Figures.milliseconds(times.maximum)) over \(Figures.grouped(times.count)) deliveries, answered after "
+            + "p50 \(Figures.milliseconds(answers.at(50))), p99 \(Figures.milliseconds(answers.at(99))); the rest p50 "
             + "\(Figures.milliseconds(rest.at(50))) at \(Figures.grouped(delivered / seconds)) deliveries/s"
         return Found(alarms: times, words: words, problems: problems)
     }
@@ -109,7 +111,8 @@ private final class AlarmSource: LoadSource {
     private struct State {
         var sent = 0
         var nextSlot: UInt64 = 0
-        var acknowledged = 0
+        /// Of those that were answered, in nanoseconds: the commit is a part of it.
+        var latencies: [UInt64] = []
         var refusal: String?
     }
 
@@ -153,16 +156,18 @@ private final class AlarmSource: LoadSource {
     func finish(connection: Int, status: Int, body: UnsafeRawBufferPointer, sentAt: UInt64) {
         state.withLock { state in
             if status == 200 || status == 201 {
-                state.acknowledged += 1
+                state.latencies.append(Stopwatch.now - sentAt)
             } else if state.refusal == nil {
                 state.refusal = "\(status) \(String(decoding: body.prefix(300), as: UTF8.self))"
             }
         }
     }
 
+    var latencies: [UInt64] { state.withLock { $0.latencies } }
+
     /// Holds what was acknowledged against how many alarms and their activities the log has.
     func problems(logged: Int) -> [String] {
-        let (acknowledged, refusal) = state.withLock { ($0.acknowledged, $0.refusal) }
+        let (acknowledged, refusal) = state.withLock { ($0.latencies.count, $0.refusal) }
         var problems: [String] = []
         if let refusal { problems.append("an alarm was refused: \(refusal)") }
         if acknowledged == 0 { problems.append("no alarm was raised") }
