@@ -170,6 +170,9 @@ struct SiteWork {
             }
             try settleWaiting(&plan)
         }
+        // A deadline that came with a request and is due in its instant is met with it, not when the timer comes: whether
+        // the server stops in between must make no difference (I15).
+        if let last = commands.last { plan.reachDeadlines(by: last.receivedAt) }
         plan.finish()
         return plan
     }
@@ -240,6 +243,8 @@ struct SiteWork {
             return refusal == .versionConflict ? .versionConflict(current: plan.shownVersion) : .refused(refusal)
         case .success:
             plan.audit(panel.request, panel.command, outcome, result: "ok", changes)
+            // Before the reply, which tells the one state of its version.
+            plan.reachDeadlines(by: panel.request.receivedAt)
             let after = plan.recordAfter
             let reply = panel.render(after)
             try plan.keep(panel.request.idempotency, status: 200) { reply }

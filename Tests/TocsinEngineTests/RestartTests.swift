@@ -84,12 +84,11 @@ private struct Script: Sendable {
         var recording = Recording()
         if restarting {
             for request in requests {
-                // Without the timer: whether it still meets a deadline of the request's own instant before the stop is chance.
-                recording.states += try await server.run([request])
+                recording.states += try await server.run([request], withTimer: true)
             }
         } else {
             // Deadlines are met when the next request comes; that makes no difference either.
-            recording.states = try await server.run(requests)
+            recording.states = try await server.run(requests, withTimer: false)
         }
         recording.events = try await server.log()
         return recording
@@ -120,7 +119,7 @@ private struct Server: Sendable {
     }
 
     /// Starts, takes the requests, stops; the stored state after each.
-    func run(_ requests: [Script.Timed]) async throws -> [String] {
+    func run(_ requests: [Script.Timed], withTimer: Bool) async throws -> [String] {
         if let first = requests.first { clock.move(to: first.at) }
         var logger = Logger(label: "test")
         logger.logLevel = .critical
@@ -132,7 +131,8 @@ private struct Server: Sendable {
             sinks: [],
             logger: logger
         )
-        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [engine], logger: logger))
+        let services: [any Service] = withTimer ? [engine, engine.deadlines] : [engine]
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger))
         return try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             var states: [String] = []

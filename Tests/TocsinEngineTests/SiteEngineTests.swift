@@ -221,6 +221,35 @@ import TocsinTestSupport
         }
     }
 
+    @Test(arguments: [(29_999, "entry_delay"), (30_000, "armed_away"), (30_001, "armed_away")])
+    func `a report of a deadline's own instant finds it met, one of the millisecond before it does not`(
+        read: Int64,
+        found: String
+    ) async throws {
+        try await withStage { stage in
+            _ = try await stage.report(.armedAway)
+            _ = try await stage.report(.entryDelay, timestamp: stage.start, delaySeconds: 30)
+            stage.clock.move(to: stage.start + .milliseconds(read))
+            let reply = try accepted(try await stage.report(.disarmed, timestamp: stage.start + .seconds(1)))
+            #expect(reply.partitions.map(\.previousState) == [found])
+            #expect(try await stage.log().contains { $0.type == .alarmCreated } == (found == "armed_away"))
+        }
+    }
+
+    @Test func `a deadline in the instant of the request that brings it is met with it, whatever the timer does`()
+        async throws
+    {
+        try await withStage { stage in
+            _ = try await stage.report(.armedAway)
+            stage.clock.move(to: stage.start + .seconds(1))
+            let reply = try accepted(try await stage.report(.entryDelay, timestamp: stage.start, delaySeconds: 0))
+            #expect(reply.partitions.map(\.state) == ["entry_delay"])
+            // The clock stands, so that the timer cannot have met it.
+            #expect(try await stage.log().contains { $0.type == .alarmCreated })
+            #expect(try await stage.storedState().phase == .armed(.away))
+        }
+    }
+
     @Test func `a reply is stored under its idempotency key in the same transaction`() async throws {
         try await withStage { stage in
             let ticket = IdempotencyTicket(
