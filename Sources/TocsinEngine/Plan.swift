@@ -81,7 +81,9 @@ package struct Plan {
             case .notice(let draft):
                 decision.notices.append(IssuedNotice(id: tools.randomness.id(at: decision.at), draft: draft))
             case .event(let partition, let body):
-                taken.events += tell(body, in: partition, for: request)
+                let events = tell(body, in: partition, for: request)
+                // What tells admins of how the work goes is no outcome of it.
+                if !body.type.isOperational { taken.events += events }
             }
         }
         return taken

@@ -65,6 +65,21 @@ import TocsinJSON
         }
     }
 
+    @Test func `the reply to a late report names what it changed, not what admins are told of it`() async throws {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            let at = (world.clock.now - .seconds(60)).rfc3339Milliseconds
+            let answer = try await world.report(scene, ["timestamp": .string(at)])
+            #expect(answer.status == 200, "\(answer.text)")
+            let events = try await world.send(.get, "/v1/events", as: world.dealerAdmin(of: scene.dealer))
+            let items = try #require(events["data"]?.array)
+            #expect(items.contains { $0["type"] == "sync.late" })
+            let named = Set(answer["event_ids"]?.array?.compactMap(\.string) ?? [])
+            let changes = items.filter { $0["type"] != "sync.late" }.compactMap { $0["event"]?["id"]?.string }
+            #expect(named == Set(changes) && !named.isEmpty, "\(answer.text) \(events.text)")
+        }
+    }
+
     @Test func `only the site's own partner reports`() async throws {
         try await ServerWorld.run { world in
             let scene = try await world.scene()

@@ -64,6 +64,18 @@ package enum EventType: String, CaseIterable, Sendable {
     /// Whether an endpoint may name the type in its subscription; a test event goes where it was asked for.
     package var isSubscribable: Bool { self != .testPing }
 
+    /// Whether it tells a dealer's admins how the work goes, rather than what happened at a site (decisions §8).
+    package var isOperational: Bool {
+        switch self {
+        case .endpointDisabled, .endpointFailing, .syncOverdue, .syncLate, .syncFailed, .scheduleFailed: true
+        case .alarmCreated, .alarmAcknowledged, .alarmDispatched, .alarmResolved, .alarmEscalated, .alarmAnnotated,
+            .alarmActivity, .verificationRequested, .armingFailed, .deviceOnline, .deviceOffline,
+            .deviceFirmwareUpdated, .snapshotCreated, .partitionArmed, .partitionDisarmed, .relayActivated,
+            .armingStateChanged, .armingWarning, .armingException, .testPing, .armingCommand:
+            false
+        }
+    }
+
     /// Whether the log can hold it, so that it can be listed, followed and replayed.
     package var isLogged: Bool { self != .armingCommand }
 
