@@ -171,16 +171,15 @@ extension Plan {
         _ explanation: String,
         details: JSONObject = [:]
     ) {
-        decision.audit.append(
-            entry(
-                request,
-                action: action,
-                target: alarm?.number?.description,
-                result: result,
-                explanation,
-                details: details
-            )
+        let entry = entry(
+            request,
+            action: action,
+            target: alarm?.number?.description,
+            result: result,
+            explanation,
+            details: details
         )
+        if result == "ok" { decision.audit.append(entry) } else { auditRefusal(entry) }
     }
 
     /// Tocsin itself did something to an alarm.

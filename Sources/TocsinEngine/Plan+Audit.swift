@@ -35,7 +35,7 @@ extension Plan {
                 ("invalid_transition", "\(name) is \(current), which \(command.report.state.rawValue) cannot follow")
             }
         if case .invalidTransition = refusal { decision.marks.append(.invalidTransition) }
-        decision.audit.append(entry(command, result: result, explanation: explanation, details: command.facts))
+        auditRefusal(entry(command, result: result, explanation: explanation, details: command.facts))
     }
 
     private func entry(
@@ -89,6 +89,17 @@ extension Plan {
         details.add(changes)
         var entry = entry(request, action: command.auditAction, result: result, outcome.explanation, details: details)
         entry.changesState = !changes.isEmpty
+        if case .failure = outcome.answer, changes.isEmpty { return auditRefusal(entry) }
+        decision.audit.append(entry)
+    }
+
+    /// Writes down what a caller was refused, within the measure of all its refusals (decisions §10).
+    ///
+    /// Only the entry of the refusal itself: a lock-out and a duress alarm have entries of their own.
+    mutating func auditRefusal(_ entry: AuditEntry) {
+        guard let unwritten = tools.refusals.take(entry.actor, at: decision.at) else { return }
+        var entry = entry
+        if unwritten > 0 { entry.details["refusals_not_written"] = JSON(unwritten) }
         decision.audit.append(entry)
     }
 
@@ -174,8 +185,19 @@ extension Plan {
         _ explanation: String,
         _ request: Request?
     ) -> AuditEntry {
+        entry(ofEffect: action, on: partition.text, explanation, request)
+    }
+
+    /// Something that a request or a deadline has set off, at the time at which it was decided.
+    func entry(
+        ofEffect action: String,
+        on target: String,
+        _ explanation: String,
+        _ request: Request?,
+        details: JSONObject = [:]
+    ) -> AuditEntry {
         let cause = request == nil ? "deadline" : "request"
-        var entry = entry(request, action: action, target: partition.text, explanation, cause: cause)
+        var entry = entry(request, action: action, target: target, explanation, cause: cause, details: details)
         entry.at = decision.at
         return entry
     }

@@ -37,6 +37,8 @@ package final class SiteEngine: Service {
     private let relays: (any RelayCommandSink)?
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
     private let logger: Logger
+    /// Bounds what refusals of one caller add to the audit log, whoever refuses.
+    package var refusals: RefusalLimiter { tools.refusals }
     /// Zones of local time, each read once.
     package let timeZones: TimeZones
     private let reportToApplied = Timer(label: "tocsin_report_to_applied_seconds")

@@ -361,6 +361,7 @@ final class DecisionTools: Sendable {
     let timeZones: TimeZones
     let desk: PartnerDesk
     let recentSnapshots = RecentSnapshots()
+    let refusals = RefusalLimiter()
 
     init(randomness: any Randomness, vault: Vault, timeZones: TimeZones, desk: PartnerDesk) {
         self.randomness = randomness

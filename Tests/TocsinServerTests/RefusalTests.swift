@@ -1,6 +1,7 @@
 import HTTPTypes
 import Testing
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -238,12 +239,42 @@ import TocsinLedger
         }
     }
 
+    @Test func `what sites refuse is counted with the rest, and locks out all the same`() async throws {
+        try await ServerWorld.run { world in
+            let shop = try await world.shop()
+            let (app, key) = try await world.app(of: shop.dealer, [.armingWrite])
+            let path = "\(shop.path)/arming/actions/disarm"
+            for attempt in 1...100 {
+                let refused = try await world.send(.post, path, as: key, ["user_code": "0815"])
+                #expect(refused.code == (attempt <= 5 ? "invalid_user_code" : "user_code_locked"), "\(refused.text)")
+            }
+            let entries = try await Self.entries(world, "&actor_id=\(app)")
+            let refusals = entries.filter { $0["action"] == "arming.disarm" }
+            #expect(refusals.count == RefusalLimiter.writtenPerMinute + 1)
+            #expect(refusals.first?["details"]?["refusals_not_written"] == 3)
+            #expect(entries.contains { $0["action"] == "code.locked" })
+            // One measure for all: what the site does not decide on is beyond it too.
+            _ = try await world.send(.post, path, as: key, [])
+            #expect(try await Self.entries(world, "&actor_id=\(app)").count == entries.count)
+            // The silent alarm of a duress code is raised and written whatever was before.
+            let duress = try await world.send(.post, path, as: key, ["user_code": .string(ServerWorld.Shop.duressCode)])
+            #expect(duress.code == "user_code_locked")
+            let alarms = try await world.send(.get, "/v1/alarms?site_id=\(shop.site)", as: world.admin)
+            #expect(alarms["data"]?.array?.first?["trigger"] == "duress", "\(alarms.text)")
+            #expect(try await Self.entries(world, "&site_id=\(shop.site)").contains { $0["action"] == "alarm.duress" })
+        }
+    }
+
     @Test func `of any flood at most half is untold, in few entries`() {
         let limiter = RefusalLimiter()
         let now = ServerWorld.start
         var (written, untold) = (0, 0)
         for _ in 1...1_000_000 {
-            if limiter.take("app", at: now) == nil { untold += 1 } else { (written, untold) = (written + 1, 0) }
+            if limiter.take(AuditEntry.Actor(.app, "app_1"), at: now) == nil {
+                untold += 1
+            } else {
+                (written, untold) = (written + 1, 0)
+            }
         }
         #expect(written < RefusalLimiter.writtenPerMinute + 20)
         #expect(untold <= 500_000)

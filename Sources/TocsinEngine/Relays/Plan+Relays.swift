@@ -35,14 +35,12 @@ extension Plan {
         }
         let rule: ScheduleID? = if case .schedule(let id)? = effect.activated?.trigger { id } else { nil }
         var entry = entry(
-            request,
-            action: effect.action,
-            target: effect.relayID.text,
+            ofEffect: effect.action,
+            on: effect.relayID.text,
             effect.explanation,
-            cause: request == nil ? "deadline" : "request",
+            request,
             details: details
         )
-        entry.at = decision.at
         if let rule { entry.actor = AuditEntry.Actor(.schedule, rule.text) }
         decision.audit.append(entry)
         return events

@@ -353,7 +353,7 @@ struct Pipeline: HTTPResponder {
     /// Keeps what a known caller was refused (decisions §10).
     private func audit(_ refusal: APIError, _ progress: Progress, _ logger: Logger) async {
         guard let place = progress.place, refusal.isAudited(of: place.bound.operation),
-            let unwritten = services.refusals.take(place.caller.key, at: services.clock.now)
+            let unwritten = services.refusals.take(place.caller.actor, at: services.clock.now)
         else { return }
         let entry = RefusalEntry(
             refusal: refusal,

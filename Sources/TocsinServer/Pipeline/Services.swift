@@ -32,7 +32,8 @@ package final class Services: Sendable {
     /// What local times stand for.
     package let timeZones = TimeZones()
     let running = IdempotencyRegistry()
-    let refusals = RefusalLimiter()
+    /// Shared with the sites: a caller has one measure for all refusals.
+    var refusals: RefusalLimiter { sites.refusals }
     let authenticator: Authenticator
     /// Set once, when the program begins to stop: `/health/ready` says so to load balancers.
     private let stopping = Atomic(false)
@@ -145,6 +146,8 @@ package struct ServerSettings: Sendable {
 
 /// What decides everything that happens on a site.
 package protocol SiteControl: Sendable {
+    /// Bounds what refusals add to the audit log.
+    var refusals: RefusalLimiter { get }
     func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
     func command(_ command: PanelCommand) async throws(LedgerError) -> PanelResult
     func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult
