@@ -180,6 +180,9 @@ import TocsinLedger
                 path.replacing(id, with: otherID), path.replacing(signature, with: flipped),
                 path.replacing(signature, with: signature.uppercased()), path.replacing(signature, with: ""),
                 path.replacing("expires=\(expires)", with: "expires=\(expires + 1)"),
+                path.replacing("expires=\(expires)", with: "expires=%2B\(expires)"),
+                path.replacing("expires=\(expires)", with: "expires=+\(expires)"),
+                path.replacing("expires=\(expires)", with: "expires=0\(expires)"),
                 path.replacing("expires=\(expires)", with: "expires=never"), "/media/\(id)",
                 "/media/\(id)?expires=\(expires)", "/media/\(id)?signature=\(signature)",
             ] {

@@ -160,7 +160,9 @@ enum SnapshotOperations {
         handle: { call in
             try call.services.mediaLimiter.take(call.clientAddress, now: call.receivedAt)
             let id: SnapshotID = try call.id("snapshot_id", orThrow: .snapshotNotFound)
-            let isSigned = call.query.optionalString("expires").flatMap { Int64($0) }.flatMap { expires -> Int64? in
+            let isSigned = call.query.optionalString("expires").flatMap { text -> Int64? in
+                // One address in one form: a sign or a zero in front would be another address for the same.
+                guard let expires = Int64(text), String(expires) == text else { return nil }
                 let signature = call.query.optionalString("signature") ?? ""
                 return call.services.snapshotLinks.isSigned(id, expires: expires, signature: signature) ? expires : nil
             }
