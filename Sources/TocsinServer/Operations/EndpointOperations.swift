@@ -283,12 +283,10 @@ enum EndpointOperations {
     }
 
     static func change(_ reply: Reply, _ action: String, _ endpoint: Endpoint, _ explanation: String) -> Change {
-        var dealer: DealerID?
-        if case .app(_, let owner) = endpoint.owner { dealer = owner }
-        return Change(
+        Change(
             reply,
             action: action,
-            dealerID: dealer,
+            dealerID: endpoint.owner.dealerID,
             target: endpoint.id.text,
             explanation: "\(explanation.dropLast()): \(endpoint.url)."
         )
