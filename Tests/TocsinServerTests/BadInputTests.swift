@@ -201,6 +201,58 @@ import TocsinJSON
         }
     }
 
+    @Test(arguments: [("gzip", 415), ("identity, br", 415), ("Identity", 200), ("", 200)])
+    func `a packed body is refused, and what says that it is none is taken`(encoding: String, status: Int) async throws
+    {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            let (path, body) = ("/v1/sites/\(scene.site)/arming-state", JSON.object(world.reportBody()))
+            let headers = ["Content-Encoding": encoding]
+            let answer = try await world.send(.post, path, as: scene.partner.token, body, headers: headers)
+            #expect(answer.status == status, "\(answer.text)")
+            if status == 200 { return }
+            #expect(answer.field == "Content-Encoding" && answer.code == "unsupported_media_type")
+            #expect(answer.json["error"]?["message"]?.string?.contains("without Content-Encoding") == true)
+            let camera = try await world.camera("Bolt")
+            let picture = try Sample.bytes("door.jpg")
+            let upload = try await world.upload(picture, to: camera, headers: headers)
+            #expect(upload.status == 415 && upload.field == "Content-Encoding", "\(upload.text)")
+            #expect(try world.files() == [])
+        }
+    }
+
+    @Test func `an expectation that nobody knows, and two keys, are refused by name`() async throws {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            let (path, body) = ("/v1/sites/\(scene.site)/arming-state", JSON.object(world.reportBody()))
+            let token = scene.partner.token
+            let expects = try await world.send(.post, path, as: token, body, headers: ["Expect": "a-miracle"])
+            #expect(expects.status == 417 && expects.code == "expectation_failed", "\(expects.text)")
+            #expect(expects.field == "Expect")
+            let reading = try await world.send(.get, "/v1/sites", as: token, headers: ["Expect": "100-continue, more"])
+            #expect(reading.status == 417)
+
+            var fields: HTTPFields = [.authorization: "Bearer \(token)", .contentType: "application/json"]
+            for key in ["one", "two"] { fields.append(HTTPField(name: .idempotencyKey, value: key)) }
+            let head = HTTPRequest(
+                method: .post,
+                scheme: "http",
+                authority: "tocsin.test",
+                path: path,
+                headerFields: fields
+            )
+            let before = try await world.counts()
+            let response = try await Pipeline(services: world.services, routes: Routes(Operations.all)).respond(
+                to: Request(head: head, body: RequestBody(buffer: ByteBuffer(bytes: body.bytes))),
+                context: Connection(source: .init(channel: NIOAsyncTestingChannel(), logger: Logger(label: "test")))
+            )
+            #expect(response.status.code == 400)
+            #expect(try await world.counts()["events"] == before["events"])
+            let sent = try await world.send(.post, path, as: token, body, headers: ["Expect": "100-Continue"])
+            #expect(sent.status == 200, "\(sent.text)")
+        }
+    }
+
     @Test func `unknown members are ignored, unless the request is strict`() async throws {
         try await ServerWorld.run { world in
             let scene = try await world.scene()

@@ -154,6 +154,8 @@ import TocsinLedger
         Misfit(form: .bodyListed, status: 422),
         Misfit(headers: ["x-partner-trace-id": "no blanks"], status: 400),
         Misfit(headers: ["Idempotency-Key": "no blanks"], status: 400),
+        Misfit(headers: ["Content-Encoding": "gzip"], status: 415),
+        Misfit(headers: ["Expect": "an-answer"], status: 417),
         Misfit(body: ["partition": 1], headers: ["Idempotency-Key": "used"], status: 409),
     ]
 

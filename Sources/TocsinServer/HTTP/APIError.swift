@@ -60,6 +60,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
     case versionConflict = "version_conflict"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
+    case expectationFailed = "expectation_failed"
     case rangeNotSatisfiable = "range_not_satisfiable"
 
     case validationFailed = "validation_failed"
@@ -101,6 +102,7 @@ package enum ErrorCode: String, CaseIterable, Sendable {
         case .versionConflict: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
+        case .expectationFailed: .expectationFailed
         case .rangeNotSatisfiable: .rangeNotSatisfiable
         case .validationFailed, .unreadableMedia, .userCodeUnacceptable, .dealerRequired, .invalidCursor,
             .timestampNotUTC,

@@ -9,7 +9,7 @@ import TocsinLedger
 /// It is made as soon as the body was read; what must be checked yet is empty until it has been.
 package struct Call: Sendable {
     package let services: Services
-    package let caller: Caller
+    package internal(set) var caller: Caller
     package let requestID: String
     /// The caller's own `x-partner-trace-id`.
     package let traceID: String?
@@ -111,6 +111,7 @@ package struct Call: Sendable {
     ///
     /// - Throws: 401 or 403 for a credential that would no longer be let in.
     package func readmitted() async throws -> Caller {
+        if bound.operation.callers.anonymous { return caller }
         let address = clientAddress
         do {
             let caller = try await services.authenticator.caller(authorization: head.authorization) { address }

@@ -26,6 +26,9 @@ package struct Operation: Sendable {
             case .json, .optionalJSON, .form: true
             }
         }
+
+        /// Whether there is one, whoever reads it.
+        var isSent: Bool { if case .none = self { false } else { true } }
     }
 
     /// A query parameter.
@@ -164,7 +167,7 @@ extension Operation {
 
     /// Every code that the operation can answer with: its own, and what the pipeline refuses on its behalf.
     package var allErrors: [ErrorCode] {
-        var codes = errors + [.invalidTraceID, .internalError, .serviceUnavailable, .rateLimited]
+        var codes = errors + [.expectationFailed, .invalidTraceID, .internalError, .serviceUnavailable, .rateLimited]
         if !callers.anonymous { codes += [.invalidAPIKey, .permissionDenied] }
         if !query.isEmpty { codes += [.malformedRequest, .validationFailed] }
         if takesIdempotencyKey { codes += [.invalidIdempotencyKey, .idempotencyConflict, .idempotencyInProgress] }

@@ -7,7 +7,8 @@ struct PathSite: Sendable {
 
     let bound: BoundOperation
     let values: [String]
-    let caller: Caller
+    /// Looked up anew when a body is there.
+    var caller: Caller
     /// Whose alarm is meant, where the query names a dealer.
     let dealer: DealerID?
 

@@ -94,10 +94,10 @@ struct Pipeline: HTTPResponder {
         progress.address = address
         try await admit(&progress, bound, pathValues, rawQuery)
         try await limit(operation, &progress)
+        // A code that comes with it must be heard: then not before the body is there.
+        if operation.hear == nil { try checkHead(progress.head, operation) }
         let goOn = goOn(progress.head, context.channel)
         let bytes = try await body(of: request, operation, progress.head, goOn)
-        // Who was revoked while the body came gets nothing done with it (decisions §2).
-        if operation.body.isRead { try await admit(&progress, bound, pathValues, rawQuery) }
         var call = Call(
             services: services,
             caller: progress.caller,
@@ -111,8 +111,15 @@ struct Pipeline: HTTPResponder {
             bound: bound,
             pathValues: pathValues
         )
+        // Who was revoked while the body came gets nothing done with it (decisions §2).
+        if operation.body.isRead {
+            call.caller = try await call.readmitted()
+            progress.caller = call.caller
+            progress.place?.caller = call.caller
+        }
         progress.call = call
         // Not before: a code that comes with it must be heard.
+        try checkHead(progress.head, operation)
         if progress.head.traceID != nil, progress.traceID == nil { throw Self.invalidTraceID }
         let claim = try claim(operation, progress, path: target[..<split], query: rawQuery, payload: bytes)
         if let claim { try services.running.begin(claim) }
@@ -230,6 +237,32 @@ struct Pipeline: HTTPResponder {
             return buffer.readBytes(length: buffer.readableBytes) ?? []
         } catch is NIOTooManyBytesError {
             throw tooLarge
+        }
+    }
+
+    /// Refuses what the header fields ask for and nobody here does.
+    private func checkHead(_ head: RequestHead, _ operation: Operation) throws(APIError) {
+        if head.expectsMore {
+            throw APIError(
+                .expectationFailed,
+                "Expect may be \"100-continue\" and nothing else. Leave it out, or send that.",
+                field: "Expect"
+            )
+        }
+        if head.isEncoded, operation.body.isSent {
+            throw APIError(
+                .unsupportedMediaType,
+                "The body must come as it is. Send it unpacked, without Content-Encoding.",
+                field: "Content-Encoding",
+                headers: [.acceptEncoding: "identity"]
+            )
+        }
+        if head.hasSeveralKeys, operation.takesIdempotencyKey {
+            throw APIError(
+                .invalidIdempotencyKey,
+                "The request has several Idempotency-Key fields. Send one.",
+                field: "Idempotency-Key"
+            )
         }
     }
 

@@ -6,6 +6,9 @@ struct RequestHead: Sendable {
     var contentType: String?
     var contentLength: String?
     var idempotencyKey: String?
+    /// Two keys would each ask to be the one by which the request is known.
+    private(set) var hasSeveralKeys = false
+    private var contentEncoding: String?
     var traceID: String?
     var prefer: String?
     var ifMatch: String?
@@ -23,7 +26,10 @@ struct RequestHead: Sendable {
             case "authorization": authorization = field.value
             case "content-type": contentType = field.value
             case "content-length": contentLength = field.value
-            case "idempotency-key": idempotencyKey = field.value
+            case "idempotency-key":
+                hasSeveralKeys = idempotencyKey != nil
+                idempotencyKey = field.value
+            case "content-encoding": contentEncoding = contentEncoding.map { "\($0),\(field.value)" } ?? field.value
             case "x-partner-trace-id": traceID = field.value
             case "prefer": prefer = field.value
             case "if-match": ifMatch = field.value
@@ -34,7 +40,7 @@ struct RequestHead: Sendable {
             // Several fields of that name are one list (RFC 9110 §5.3).
             case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(field.value)" } ?? field.value
             case "last-event-id": lastEventID = field.value
-            case "expect": expect = field.value
+            case "expect": expect = expect.map { "\($0),\(field.value)" } ?? field.value
             default: break
             }
         }
@@ -42,6 +48,15 @@ struct RequestHead: Sendable {
 
     /// The client sends its body when it is told to (RFC 9110 §10.1.1).
     var waitsToGoOn: Bool { expect?.lowercased() == "100-continue" }
+
+    /// Whether the client expects something that we do not know (RFC 9110 §10.1.1).
+    var expectsMore: Bool { expect != nil && !waitsToGoOn }
+
+    /// Whether the body was packed; nothing here unpacks it, and what it holds must not be taken for what it says.
+    var isEncoded: Bool {
+        guard let contentEncoding else { return false }
+        return contentEncoding.split(separator: ",").contains { $0.trimmed.lowercased() != "identity" }
+    }
 
     /// Unknown members of the body are refused (decisions §1).
     var isStrict: Bool {
