@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 CONFIGURATION = json.loads(os.environ["TOCSIN_PEER"])
 ENDPOINTS = CONFIGURATION["endpoints"]  # [{"url": …, "secret": "whsec_…"}]
@@ -184,3 +185,22 @@ def stop_in_order():
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: (stopping.set(), stop()))
     threading.Thread(target=watch, args=[os.getppid()], daemon=True).start()
+
+
+def run(main):
+    """Runs a peer and ends this process with it, without the interpreter's own end: libraries' threads may never return from it."""
+    code = 1
+    try:
+        code = main() or 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        else:
+            code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for process in started:
+            kill(process)
+        sys.stderr.flush()
+        os._exit(code)

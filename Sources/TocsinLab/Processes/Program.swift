@@ -62,7 +62,19 @@ package final class ChildProcess: Sendable {
         process.standardOutput = output
         process.standardError = errors
         process.terminationHandler = { [ended] process in ended.end(process.terminationStatus) }
-        try process.run()
+        try Self.withoutBlockedSignals { try process.run() }
+    }
+
+    /// Runs `body` with no signal blocked in this thread.
+    ///
+    /// A child inherits what the thread that starts it has blocked, and a worker thread has blocked nearly all: the child would
+    /// never hear that it is to stop.
+    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+        var (none, before) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
     }
 
     package var processID: Int32 { process.processIdentifier }
