@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import TocsinEngine
 import TocsinLab
 
@@ -40,6 +41,8 @@ struct Bench: AsyncParsableCommand {
         typealias Benchmark = @Sendable (BenchContext, inout BenchReport) async throws -> Void
 
         func run(_ benchmarks: [Benchmark]) async throws {
+            // Receivers that never answer keep a thousand connections open.
+            FileLimit.raise(Logger(label: "bench"))
             let settings = BenchSettings(
                 isQuick: quick,
                 seconds: seconds,
