@@ -7,6 +7,9 @@ package struct ProcessUsage: Sendable {
     /// Memory that is resident now, in bytes.
     package var residentBytes: UInt64
 
+    /// Of it, what is the process's own: without files that are mapped, which the system takes back when it needs room.
+    package var ownBytes: UInt64
+
     /// Reads the usage of a running process; fails if there is none with this id.
     package init(processID: Int32) throws {
         guard let stat = try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8),
@@ -19,6 +22,12 @@ package struct ProcessUsage: Sendable {
         else { throw LabError("the usage of process \(processID) cannot be read") }
         cpuSeconds = (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
         residentBytes = pages * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+        let status = (try? String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
+        let kibibytes = line.flatMap { $0.split(whereSeparator: \.isWhitespace).dropFirst().first }.flatMap {
+            UInt64($0)
+        }
+        ownBytes = kibibytes.map { $0 * 1024 } ?? residentBytes
     }
 
     /// The usage of this process itself.
