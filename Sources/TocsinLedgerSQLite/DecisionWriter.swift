@@ -66,23 +66,16 @@ struct DecisionWriter {
         let encoded = decision.encoded ?? EncodedDecision(decision)
         guard let site = try storeState(of: decision, encoded) else { return .conflict }
         let stored = decision.alarms.isEmpty ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
-        let incidentAlarms = try alarms(namedBy: decision, beside: stored)
+        let incidentAlarms = try alarms(of: encoded.incidents, at: decision.siteID, beside: stored)
         var logged: [LoggedEvent] = []
-        logged.reserveCapacity(decision.events.count)
-        for (draft, body) in zip(decision.events, encoded.bodies) {
+        logged.reserveCapacity(encoded.events.count)
+        for index in encoded.events.indices {
             counters.sequence += 1
-            let place = EventPlace(
-                id: draft.id,
-                sequence: counters.sequence,
-                createdAt: decision.at,
-                incidentAlarms: incidentAlarms
-            )
             let event = LoggedEvent(
-                draft,
-                body,
-                dealerID: decision.dealerID,
-                partnerID: decision.partnerID,
-                place: place
+                encoded.events[index].head,
+                sequence: counters.sequence,
+                body: encoded.events[index].body?.bytes(sequence: counters.sequence)
+                    ?? Self.body(of: decision.events[index], decision.at, counters.sequence, incidentAlarms)
             )
             try events.insert(event)
             logged.append(event)
@@ -95,16 +88,26 @@ struct DecisionWriter {
         return .committed(events: logged, version: version)
     }
 
+    private static func body(
+        of draft: EventDraft,
+        _ createdAt: Instant,
+        _ sequence: Int64,
+        _ incidentAlarms: [IncidentID: AlarmNumber]
+    ) -> [UInt8] {
+        draft.body.encoded(
+            at: EventPlace(id: draft.id, sequence: sequence, createdAt: createdAt, incidentAlarms: incidentAlarms)
+        )
+    }
+
     /// Stores the site's new state, and which entry is the newest of its history; returns what was there before, or nil
     /// if the site is gone or of another version.
     private mutating func storeState(of decision: Decision, _ encoded: EncodedDecision) throws -> StoredState? {
-        let change = decision.audit.lastIndex(where: \.changesState)
-        return try states.store(
+        try states.store(
             decision.siteID,
             version: decision.baseVersion,
             snapshot: encoded.snapshot,
             due: encoded.due,
-            history: try change.map { try nextAudit() + Int64($0) }
+            history: try encoded.lastChange.map { try nextAudit() + Int64($0) }
         )
     }
 
@@ -119,10 +122,12 @@ struct DecisionWriter {
     /// Appends the decision's audit entries; those that change the state are chained to the site's history.
     private mutating func insertAudit(of decision: Decision, _ details: [[UInt8]?], after history: Int64) throws {
         var history = history
-        for (entry, details) in zip(decision.audit, details) {
+        // By their numbers: to walk through them would copy each entry.
+        for index in details.indices {
             let id = try nextAudit()
-            try audits.insert(entry, details, as: id, previous: entry.changesState ? history : nil)
-            if entry.changesState { history = id }
+            let isChange = decision.audit[index].changesState
+            try audits.insert(decision.audit[index], details[index], as: id, previous: isChange ? history : nil)
+            if isChange { history = id }
             lastAudit = id
         }
     }
@@ -147,18 +152,19 @@ struct DecisionWriter {
 
     /// The numbers of the alarms that a decision's events name by their incident; those that it stored are known.
     private func alarms(
-        namedBy decision: Decision,
+        of named: Set<IncidentID>,
+        at site: SiteID,
         beside known: [IncidentID: AlarmNumber]
     ) throws -> [IncidentID: AlarmNumber] {
-        let incidents = Set(decision.events.compactMap(\.body.incident)).subtracting(known.keys)
-        if incidents.isEmpty { return known }
+        if named.isEmpty { return known }
+        let incidents = named.subtracting(known.keys)
         let query = try PreparedStatement(
             database,
             "SELECT number FROM alarm WHERE site_id = ? AND incident = ? ORDER BY number DESC"
         )
         var numbers = known
         for incident in incidents {
-            numbers[incident] = try query.first(decision.siteID, incident.value) { AlarmNumber($0.integer(0)) }
+            numbers[incident] = try query.first(site, incident.value) { AlarmNumber($0.integer(0)) }
         }
         return numbers
     }

@@ -1,16 +1,17 @@
 /// An event in its place in a dealer's log.
+///
+/// It is handed on to everybody who listens, so copies share what was known of it before its commit.
 package struct LoggedEvent: Hashable, Sendable {
-    package var dealerID: DealerID
-    package var sequence: Int64
-    package var id: EventID
-    package var type: EventType
-    package var siteID: SiteID?
-    /// The partner of that site, if it has one: a partner sees its own sites' events only.
-    package var partnerID: PartnerID?
-    package var audience: EventAudience
-    package var createdAt: Instant
+    package let head: EventHead
+    package let sequence: Int64
     /// The encoded body: what every reader and receiver gets, byte for byte.
-    package var body: [UInt8]
+    package let body: [UInt8]
+
+    package init(_ head: EventHead, sequence: Int64, body: [UInt8]) {
+        self.head = head
+        self.sequence = sequence
+        self.body = body
+    }
 
     package init(
         dealerID: DealerID,
@@ -23,16 +24,64 @@ package struct LoggedEvent: Hashable, Sendable {
         createdAt: Instant,
         body: [UInt8]
     ) {
-        self.dealerID = dealerID
+        head = EventHead(
+            dealerID: dealerID,
+            id: id,
+            type: type,
+            siteID: siteID,
+            partnerID: partnerID,
+            audience: audience,
+            createdAt: createdAt
+        )
         self.sequence = sequence
+        self.body = body
+    }
+
+    package var dealerID: DealerID { head.dealerID }
+    package var id: EventID { head.id }
+    package var type: EventType { head.type }
+    package var siteID: SiteID? { head.siteID }
+    /// The partner of that site, if it has one: a partner sees its own sites' events only.
+    package var partnerID: PartnerID? { head.partnerID }
+    package var audience: EventAudience { head.audience }
+    package var createdAt: Instant { head.createdAt }
+}
+
+/// What is known of an event before it has its place and its bytes.
+package final class EventHead: Hashable, Sendable {
+    package let dealerID: DealerID
+    package let id: EventID
+    package let type: EventType
+    package let siteID: SiteID?
+    package let partnerID: PartnerID?
+    package let audience: EventAudience
+    package let createdAt: Instant
+
+    package init(
+        dealerID: DealerID,
+        id: EventID,
+        type: EventType,
+        siteID: SiteID?,
+        partnerID: PartnerID?,
+        audience: EventAudience,
+        createdAt: Instant
+    ) {
+        self.dealerID = dealerID
         self.id = id
         self.type = type
         self.siteID = siteID
         self.partnerID = partnerID
         self.audience = audience
         self.createdAt = createdAt
-        self.body = body
     }
+
+    package static func == (a: EventHead, b: EventHead) -> Bool {
+        a === b
+            || a.id == b.id && a.dealerID == b.dealerID && a.type == b.type && a.siteID == b.siteID
+                && a.partnerID == b.partnerID && a.audience == b.audience && a.createdAt == b.createdAt
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(id) }
 }
 
 extension LoggedEvent {

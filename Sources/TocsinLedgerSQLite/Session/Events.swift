@@ -82,11 +82,12 @@ extension SQLiteTransaction {
         else { throw LedgerError(.invalid, "the dealer \(dealer) does not exist") }
         for (index, draft) in events.enumerated() {
             let partner = try draft.siteID.flatMap { try partnerID(of: $0) }
+            let sequence = last + Int64(index) + 1
+            let place = EventPlace(id: draft.id, sequence: sequence, createdAt: instant)
             let event = LoggedEvent(
-                draft,
-                dealerID: dealer,
-                partnerID: partner,
-                place: EventPlace(id: draft.id, sequence: last + Int64(index) + 1, createdAt: instant)
+                EventHead(draft, dealerID: dealer, partnerID: partner, createdAt: instant),
+                sequence: sequence,
+                body: draft.body.encoded(at: place)
             )
             try insertion.insert(event)
             logged.append(event)
@@ -196,27 +197,6 @@ extension LoggedEvent {
             audience: EventAudience(stored: row.text(6)),
             createdAt: row.instant(7),
             body: row.bytes(8)
-        )
-    }
-
-    /// Gives a draft its place in the log.
-    init(
-        _ draft: EventDraft,
-        _ encoded: EncodedBody? = nil,
-        dealerID: DealerID,
-        partnerID: PartnerID?,
-        place: EventPlace
-    ) {
-        self.init(
-            dealerID: dealerID,
-            sequence: place.sequence,
-            id: draft.id,
-            type: draft.body.type,
-            siteID: draft.siteID,
-            partnerID: draft.siteID == nil ? nil : partnerID,
-            audience: draft.audience,
-            createdAt: place.createdAt,
-            body: encoded?.bytes(sequence: place.sequence) ?? draft.body.encoded(at: place)
         )
     }
 }
