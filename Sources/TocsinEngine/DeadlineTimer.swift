@@ -22,22 +22,27 @@ package final class DeadlineTimer: Service {
         var due: Instant
         var site: SiteID
 
-        static func < (a: Entry, b: Entry) -> Bool { (a.due, a.site) < (b.due, b.site) }
+        static func < (a: Entry, b: Entry) -> Bool { a.due == b.due ? a.site < b.site : a.due < b.due }
     }
 
     private let ledger: any Ledger
     private let clock: any WallClock
     private let logger: Logger
-    private let wake: @Sendable (SiteID, Instant) -> Bool
+    private let wake: @Sendable (SiteID, Instant, _ isDue: Bool) -> Bool
     private let heap = Mutex(Heap<Entry>())
+    /// The same deadlines, until somebody has looked at them ahead of their time.
+    private let ahead = Mutex(Heap<Entry>())
+    /// Somebody was told of upcoming deadlines, and has not taken all of them yet.
+    private let isTold = Atomic(false)
+    private let aheadSignal = WakeSignal()
     private let signal = WakeSignal()
 
-    /// Takes what to call when a site is due; it answers whether the command was taken.
+    /// Takes what to call when a site is due, or soon will be; it answers whether the command was taken.
     init(
         ledger: any Ledger,
         clock: any WallClock,
         logger: Logger,
-        wake: @escaping @Sendable (SiteID, Instant) -> Bool
+        wake: @escaping @Sendable (SiteID, Instant, _ isDue: Bool) -> Bool
     ) {
         self.ledger = ledger
         self.clock = clock
@@ -47,12 +52,36 @@ package final class DeadlineTimer: Service {
 
     /// Adds a deadline; an earlier one of the same site stays and does no harm.
     package func schedule(_ site: SiteID, at due: Instant) {
+        let entry = Entry(due: due, site: site)
         let isNext = heap.withLock { heap in
             let isNext = heap.min.map { due < $0.due } ?? true
-            heap.insert(Entry(due: due, site: site))
+            heap.insert(entry)
+            return isNext
+        }
+        let isNextAhead = ahead.withLock { heap in
+            let isNext = heap.min.map { due < $0.due } ?? true
+            heap.insert(entry)
             return isNext
         }
         if isNext { signal.signal() }
+        if isNextAhead { aheadSignal.signal() }
+    }
+
+    /// Hands out some of the deadlines that are near, each once, the next first; those that are due already are left out.
+    func takeUpcoming(limit: Int) -> [(site: SiteID, due: Instant)] {
+        let now = clock.now
+        let taken = ahead.withLock { heap in
+            var taken: [(site: SiteID, due: Instant)] = []
+            while taken.count < limit, let next = heap.min, next.due <= now + Foresight.lead {
+                heap.removeMin()
+                if next.due > now { taken.append((next.site, next.due)) }
+            }
+            return taken
+        }
+        if taken.isEmpty {
+            if isTold.exchange(false, ordering: .relaxed) { aheadSignal.signal() }
+        }
+        return taken
     }
 
     /// Loads what the ledger remembers, then wakes sites until graceful shutdown; what fell due while the server was
@@ -60,11 +89,28 @@ package final class DeadlineTimer: Service {
     package func run() async throws {
         try await load()
         await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                let due = self.heap.withLock { $0.min?.due }
-                await self.signal.wait(until: due.map { $0 + Self.settleTime }, clock: self.clock)
-                self.fire()
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.tellUpcoming() }
+                while !Task.isCancelled {
+                    let due = self.heap.withLock { $0.min?.due }
+                    await self.signal.wait(until: due.map { $0 + Self.settleTime }, clock: self.clock)
+                    self.fire()
+                }
             }
+        }
+    }
+
+    /// Says whenever deadlines come near, once until all of them have been looked at.
+    private func tellUpcoming() async {
+        while !Task.isCancelled {
+            let next = isTold.load(ordering: .relaxed) ? nil : ahead.withLock { $0.min }
+            await aheadSignal.wait(until: next.map { $0.due - Foresight.lead }, clock: clock)
+            let now = clock.now
+            guard !isTold.load(ordering: .relaxed),
+                let next = ahead.withLock({ $0.min }), next.due - Foresight.lead <= now
+            else { continue }
+            isTold.store(true, ordering: .relaxed)
+            _ = wake(next.site, now, false)
         }
     }
 
@@ -76,7 +122,7 @@ package final class DeadlineTimer: Service {
                 return heap.popMin()
             }
             guard let entry else { return }
-            if !wake(entry.site, now) {
+            if !wake(entry.site, now, true) {
                 schedule(entry.site, at: now + Self.retryAfterFailure)
                 return
             }
@@ -92,7 +138,9 @@ package final class DeadlineTimer: Service {
             let now = clock.now
             heap.withLock { heap in
                 for deadline in page {
-                    heap.insert(Entry(due: deadline.due, site: deadline.site))
+                    let entry = Entry(due: deadline.due, site: deadline.site)
+                    heap.insert(entry)
+                    ahead.withLock { $0.insert(entry) }
                     // It may be a command that waits for a partner: that is sent again before its time runs out.
                     if deadline.due > now, deadline.due <= now + PendingCommand.patience {
                         heap.insert(Entry(due: now - Self.settleTime, site: deadline.site))

@@ -48,6 +48,17 @@ package final class Inbox<Element: Sendable>: Sendable {
         }
     }
 
+    /// Everything that waits now, if there is something.
+    package func takeWaiting() -> [Element]? {
+        state.withLock { state in
+            if state.elements.isEmpty { return nil }
+            defer { state.elements.removeAll(keepingCapacity: true) }
+            return state.elements
+        }
+    }
+
+    package var isClosed: Bool { state.withLock { $0.isClosed } }
+
     /// Refuses what comes from now on; what waits already is still handed out.
     package func close() {
         let consumer = state.withLock { state in

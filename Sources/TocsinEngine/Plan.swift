@@ -164,17 +164,19 @@ package struct Plan {
 
     /// The site as it is after what was decided so far.
     var recordAfter: SiteRecord {
-        SiteRecord(
-            configuration: record.configuration,
-            state: machine.state,
-            version: record.version + (isChanged ? 1 : 0)
-        )
+        record.changed(to: machine.state, version: record.version + (isChanged ? 1 : 0))
     }
 
     /// Whether there is anything to commit.
     var isEmpty: Bool {
         decision.newState == nil && decision.audit.isEmpty && decision.events.isEmpty && decision.marks.isEmpty
             && decision.alarms.isEmpty
+    }
+
+    /// Whether all that it comes to is a new state, with what the log tells of it.
+    var isDecisionAlone: Bool {
+        decision.newState != nil && settlements.isEmpty && inquiries.isEmpty && seenDevices.isEmpty
+            && decision.isStateAlone
     }
 
     /// Keeps a reply for a repetition of the request, in the transaction of the change (decisions §1).
@@ -196,29 +198,5 @@ package struct Plan {
             partitions: answers,
             eventIDs: events
         )
-    }
-}
-
-/// A plan whose decision is on its way into the ledger; an object, so that it is not copied on the way.
-final class DecidedWork {
-    let work: SiteWork
-    let plan: Plan
-    /// When the site must be looked at next, if that has changed.
-    let newDue: Instant?
-
-    init(_ work: SiteWork, _ plan: Plan) {
-        self.work = work
-        self.plan = plan
-        let due = plan.decision.newState?.nextDeadline
-        // The mark of a change stands in the ledger where the next deadline would: after a start that is not known.
-        let isKnown = due == plan.record.state.nextDeadline && !plan.record.isReconfigured
-        newDue = isKnown ? nil : due
-    }
-
-    /// The site as it is now, if the decision has changed it.
-    func record(version: Int64) -> SiteRecord? {
-        plan.decision.newState.map {
-            SiteRecord(configuration: plan.record.configuration, state: $0, version: version)
-        }
     }
 }

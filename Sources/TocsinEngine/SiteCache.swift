@@ -9,8 +9,13 @@ struct SiteCache {
     private let generationSize: Int
     private var young: [SiteID: SiteRecord] = [:]
     private var old: [SiteID: SiteRecord] = [:]
+    /// What was decided ahead on these records.
+    var foresight: Foresight
 
-    init(capacity: Int) { generationSize = max(1, capacity / 2) }
+    init(capacity: Int, _ foresight: Foresight) {
+        generationSize = max(1, capacity / 2)
+        self.foresight = foresight
+    }
 
     mutating func find(_ id: SiteID) -> SiteRecord? {
         if let record = young[id] { return record }

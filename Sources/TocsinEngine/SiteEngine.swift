@@ -19,6 +19,8 @@ package final class SiteEngine: Service {
     package static let inboxCapacity = 200_000
     /// Sites decided in one commit: enough to share a durable write, few enough to bound the wait behind it.
     package static let sitesPerCommit = 1_024
+    /// One that is written, one that waits for it, and one that is decided meanwhile.
+    package static let commitsUnderWay = 3
     /// A commit that loses this often to other writers has met something else than bad luck.
     package static let attemptsMaximum = 20
     /// Changed sites that are looked at after one change; a dealer's holidays change all of its sites, and those beyond
@@ -68,8 +70,8 @@ package final class SiteEngine: Service {
         self.relays = relays
         self.logger = logger
         let inbox = inbox
-        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now in
-            inbox.put(SiteCommand(siteID: site, receivedAt: now, kind: .deadline))
+        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now, isDue in
+            inbox.put(SiteCommand(siteID: site, receivedAt: now, kind: isDue ? .deadline : .upcoming))
         }
     }
 
@@ -156,8 +158,8 @@ package final class SiteEngine: Service {
                 try await desk.commander?.start()
                 await withDiscardingTaskGroup { group in
                     group.addTask { await self.desk.run(self.answered) }
-                    var cache = SiteCache(capacity: Self.cachedSites)
-                    while let commands = await inbox.next() { await process(commands, &cache) }
+                    var flow = Flow(cache: SiteCache(capacity: Self.cachedSites, Foresight(tools)))
+                    while let commands = await nextCommands(&flow) { await process(commands, &flow) }
                     desk.close()
                 }
             } onGracefulShutdown: {
@@ -172,82 +174,126 @@ package final class SiteEngine: Service {
         put(SiteCommand(siteID: inquiry.siteID, receivedAt: clock.now, kind: .partnerAnswered(inquiry.id, answer)))
     }
 
-    // MARK: Batches
-
-    private func process(_ commands: [SiteCommand], _ cache: inout SiteCache) async {
-        var works = SiteWork.gathered(commands)
-        while !works.isEmpty {
-            var rest: [SiteWork] = []
-            for index in works.indices {
-                if let later = works[index].cutBehindVersion() { rest.append(later) }
+    /// Decides ahead what a few of the next deadlines will do; false if there is nothing to look at now.
+    private func lookAhead(_ cache: inout SiteCache) async -> Bool {
+        guard cache.foresight.hasRoom else { return false }
+        let upcoming = deadlines.takeUpcoming(limit: Foresight.sitesAtOnce)
+        if upcoming.isEmpty { return false }
+        let works = upcoming.map { SiteWork(siteID: $0.site, commands: []) }
+        do {
+            for (record, deadline) in zip(try await load(works, &cache), upcoming) {
+                // What is remembered may be newer than what the timer knows.
+                guard let record, record.state.nextDeadline == deadline.due else { continue }
+                cache.foresight.look(at: record, due: deadline.due)
             }
-            await process(works, &cache)
-            works = rest
+        } catch {
+            // Nothing is lost: they are decided when they are due.
+            logger.debug("deadlines could not be decided ahead", metadata: ["ledger.error": "\(error)"])
         }
+        return true
     }
 
-    /// Decides and commits each site's work, as many sites to a commit as may share one.
-    ///
-    /// While one commit is under way the next is decided: no site is in two of them, so neither can meet the other's
-    /// state. What a commit asks to be decided again follows when all are through.
-    private func process(_ works: [SiteWork], _ cache: inout SiteCache) async {
-        var again: [SiteWork] = []
-        var underWay: Commit?
-        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
-            let part = Array(works[start..<min(start + Self.sitesPerCommit, works.count)])
-            let next = await begin(part, after: underWay, &cache)
-            if let underWay { again += await finish(underWay, &cache) }
-            underWay = next
-        }
-        if let underWay { again += await finish(underWay, &cache) }
-        for _ in 1..<Self.attemptsMaximum where !again.isEmpty {
-            guard let commit = await begin(again, after: nil, &cache) else { return }
-            again = await finish(commit, &cache)
-        }
-        if !again.isEmpty {
-            fail(again, with: LedgerError(.unavailable, "the site kept changing underneath the command"))
-        }
-    }
+    // MARK: Batches
 
     /// Decisions on their way into the ledger.
     private struct Commit {
         var decided: [DecidedWork]
-        var outcomes: Task<Result<[CommitOutcome], LedgerError>, Never>
+        /// Encodes beside the engine; done when it stands in the ledger's queue.
+        var queued: Task<QueuedCommit, Never>
+        /// How often this work was decided.
+        var attempt: Int
     }
 
-    /// Decides, and sets the commit off behind the one before it, so that events are published in the log's order; none if
-    /// there is nothing to commit.
-    private func begin(_ works: [SiteWork], after earlier: Commit?, _ cache: inout SiteCache) async -> Commit? {
-        do {
-            let (decided, decisions) = try await decide(works, &cache)
-            if decided.isEmpty { return nil }
-            let outcomes = Task { [ledger, before = earlier?.outcomes] () -> Result<[CommitOutcome], LedgerError> in
-                // While the commit before is under way, so that the ledger's writer need not.
-                var decisions = decisions
-                for index in decisions.indices { decisions[index].encode() }
-                _ = await before?.value
-                do throws(LedgerError) {
-                    return .success(try await ledger.commit(decisions))
-                } catch {
-                    return .failure(error)
-                }
+    /// What the engine's one task goes on with.
+    private struct Flow {
+        var cache: SiteCache
+        /// Those under way, the first to be durable first.
+        var commits: [Commit] = []
+        /// The sites of those: none is in two, so that no decision meets another's state.
+        var sites: Set<SiteID> = []
+    }
+
+    /// What has gathered, as soon as there is something; none when nothing more can come and all is done.
+    private func nextCommands(_ flow: inout Flow) async -> [SiteCommand]? {
+        while true {
+            if let commands = inbox.takeWaiting() { return commands }
+            if !flow.commits.isEmpty {
+                await finishFirst(&flow)
+            } else if inbox.isClosed {
+                return nil
+            } else if await !lookAhead(&flow.cache) {
+                return await inbox.next()
             }
-            return Commit(decided: decided, outcomes: outcomes)
-        } catch {
-            fail(works, with: error)
-            return nil
         }
     }
 
-    /// Waits for the commit and tells its outcomes; returns the work that must be decided again.
-    private func finish(_ commit: Commit, _ cache: inout SiteCache) async -> [SiteWork] {
-        switch await commit.outcomes.value {
-        case .success(let outcomes):
+    private func process(_ commands: [SiteCommand], _ flow: inout Flow) async {
+        var works = SiteWork.gathered(commands)
+        while true {
+            // What is not decided yet of a site follows when its last decision is durable.
+            var later: [SiteWork] = []
+            if !flow.sites.isEmpty {
+                later = works.filter { flow.sites.contains($0.siteID) }
+                if !later.isEmpty { works.removeAll { flow.sites.contains($0.siteID) } }
+            }
+            for index in works.indices {
+                if let rest = works[index].cutBehindVersion() { later.append(rest) }
+            }
+            await process(works, &flow)
+            if later.isEmpty { return }
+            works = later
+            while !flow.commits.isEmpty { await finishFirst(&flow) }
+        }
+    }
+
+    /// Decides each site's work and sets the commits off, as many sites to one as may share it.
+    private func process(_ works: [SiteWork], _ flow: inout Flow) async {
+        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
+            while flow.commits.count >= Self.commitsUnderWay { await finishFirst(&flow) }
+            let end = min(start + Self.sitesPerCommit, works.count)
+            await begin(Array(works[start..<end]), attempt: 1, &flow)
+        }
+    }
+
+    /// Decides, and sets the commit off behind the one before it, so that events are published in the log's order.
+    private func begin(_ works: [SiteWork], attempt: Int, _ flow: inout Flow) async {
+        do {
+            let (decided, decisions) = try await decide(works, &flow.cache)
+            if decided.isEmpty { return }
+            let queued = Task { [ledger, before = flow.commits.last?.queued] in
+                // While the commit before is written, so that the ledger's writer need not.
+                var decisions = decisions
+                for index in decisions.indices { decisions[index].encode() }
+                _ = await before?.value
+                return ledger.queue(decisions)
+            }
+            for work in decided { flow.sites.insert(work.work.siteID) }
+            flow.commits.append(Commit(decided: decided, queued: queued, attempt: attempt))
+        } catch {
+            fail(works, with: error)
+        }
+    }
+
+    /// Waits for the first commit and tells its outcomes; what it asks to be decided again is, before anything else of
+    /// those sites.
+    private func finishFirst(_ flow: inout Flow) async {
+        let commit = flow.commits.removeFirst()
+        // Nothing is decided until this returns.
+        for work in commit.decided { flow.sites.remove(work.work.siteID) }
+        let queued = await commit.queued.value
+        do throws(LedgerError) {
+            let outcomes = try await queued.outcomes()
             batchSize.record(commit.decided.count)
-            return conclude(commit.decided, outcomes, &cache)
-        case .failure(let error):
+            let again = conclude(commit.decided, outcomes, &flow.cache)
+            // To take a thousand decisions apart costs as much as to conclude them: beside the next ones.
+            Task { withExtendedLifetime((commit.decided, outcomes)) {} }
+            if again.isEmpty { return }
+            guard commit.attempt < Self.attemptsMaximum else {
+                return fail(again, with: LedgerError(.unavailable, "the site kept changing underneath the command"))
+            }
+            await begin(again, attempt: commit.attempt + 1, &flow)
+        } catch {
             fail(commit.decided.map(\.work), with: error)
-            return []
         }
     }
 
@@ -265,10 +311,16 @@ package final class SiteEngine: Service {
         decisions.reserveCapacity(works.count)
         for (work, record) in zip(works, records) {
             guard let record else {
+                cache.foresight.forget(work.siteID)
                 for command in work.commands { dismiss(command) }
                 continue
             }
             do {
+                if let ahead = cache.foresight.take(work, on: record, now: now) {
+                    decided.append(ahead)
+                    decisions.append(ahead.decision)
+                    continue
+                }
                 let plan = try work.decide(on: record, alarms: alarms[work.siteID] ?? [], at: now, tools: tools)
                 if plan.isEmpty {
                     settle(plan.settlements)
@@ -345,14 +397,14 @@ package final class SiteEngine: Service {
             let site = decided[index].work.siteID
             switch outcomes[index] {
             case .committed(let events, let version):
-                tools.recentSnapshots.committed(decided[index].plan.decision)
+                tools.recentSnapshots.committed(decided[index].decision)
                 if let record = decided[index].record(version: version) {
                     cache.store(record, for: site)
                     if let due = decided[index].newDue { deadlines.schedule(site, at: due) }
                 }
-                if let devices { decided[index].plan.tell(devices) }
+                if let devices { decided[index].tell(devices) }
                 published += events
-                if !decided[index].plan.decision.relayCommands.isEmpty { switchesRelays = true }
+                if !decided[index].decision.relayCommands.isEmpty { switchesRelays = true }
             case .conflict:
                 cache.forget(site)
                 again.append(decided[index].work)
@@ -370,8 +422,8 @@ package final class SiteEngine: Service {
         if !published.isEmpty { for sink in sinks { sink.published(published) } }
         for index in decided.indices {
             guard case .committed = outcomes[index] else { continue }
-            if !decided[index].plan.settlements.isEmpty { settle(decided[index].plan.settlements) }
-            for inquiry in decided[index].plan.inquiries { desk.send(inquiry) }
+            if !decided[index].settlements.isEmpty { settle(decided[index].settlements) }
+            for inquiry in decided[index].inquiries { desk.send(inquiry) }
         }
         return again
     }
@@ -417,6 +469,7 @@ package final class SiteEngine: Service {
         for command in works.flatMap(\.commands) {
             // A deadline is never given up: it is tried again until the ledger takes it.
             switch command.kind {
+            case .upcoming: break
             case .deadline, .reconfigured:
                 deadlines.schedule(command.siteID, at: now + DeadlineTimer.retryAfterFailure)
             // Where the answer of a partner is lost, its time runs out and decides.

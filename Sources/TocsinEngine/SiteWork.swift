@@ -19,6 +19,8 @@ struct SiteCommand: Sendable {
         case deadline
         /// The site's configuration has changed: what is remembered of it is old.
         case reconfigured
+        /// Deadlines come up, this site's first: there may be something to decide ahead.
+        case upcoming
     }
 
     var siteID: SiteID
@@ -29,7 +31,7 @@ struct SiteCommand: Sendable {
     var tellsVersion: Bool {
         switch kind {
         case .panel, .partnerAnswered: true
-        case .report, .signals, .schedule, .task, .deadline, .reconfigured: false
+        case .report, .signals, .schedule, .task, .deadline, .reconfigured, .upcoming: false
         }
     }
 
@@ -41,7 +43,7 @@ struct SiteCommand: Sendable {
         case .signals(_, let reply): reply.resume(returning: .failure(error))
         case .schedule(_, let reply): reply.resume(returning: .failure(error))
         case .task(let task): task.fail(with: error)
-        case .partnerAnswered, .deadline, .reconfigured: break
+        case .partnerAnswered, .deadline, .reconfigured, .upcoming: break
         }
     }
 
@@ -53,7 +55,7 @@ struct SiteCommand: Sendable {
         case .signals(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .schedule(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .task(let task): task.answerUnknownSite()
-        case .partnerAnswered, .deadline, .reconfigured: break
+        case .partnerAnswered, .deadline, .reconfigured, .upcoming: break
         }
     }
 }
@@ -126,6 +128,12 @@ struct SiteWork {
         }
     }
 
+    /// When the timer called, if there is nothing else to decide.
+    var arrivalOfDeadlineAlone: Instant? {
+        guard commands.count == 1, case .deadline = commands[0].kind else { return nil }
+        return commands[0].receivedAt
+    }
+
     /// The alarms of the site that deciding may touch; nothing has to be asked for a site without any.
     func alarms(of record: SiteRecord) -> AlarmNeeds {
         var needs = AlarmNeeds(incidents: record.state.alarmedIncidents)
@@ -153,6 +161,7 @@ struct SiteWork {
             // Not by now: what was read before a later deadline, and waits behind this work, must still win (design, time).
             case .deadline: plan.reachDeadlines(by: command.receivedAt)
             case .reconfigured: plan.reconfigure(at: now)
+            case .upcoming: continue
             case .report(let report, let reply):
                 let result = try decide(report, &plan, &seen)
                 plan.settlements.append(.report(report, reply, result))

@@ -1,4 +1,5 @@
 import TocsinCore
+import TocsinJSON
 
 /// What follows from one command on a site: stored in one transaction or not at all.
 ///
@@ -81,8 +82,18 @@ package struct Decision: Sendable {
         if !isKnownUniquelyReferenced(&box) { box = Box(box.parts) }
     }
 
+    /// Whether nothing but a state, events, audit entries and marks would be stored.
+    package var isStateAlone: Bool {
+        let parts = box.parts
+        return parts.alarms.isEmpty && parts.deviceChanges.isEmpty && parts.reportIDs.isEmpty
+            && parts.idempotency.isEmpty && parts.notices.isEmpty && parts.snapshots.isEmpty
+            && parts.snapshotLinks.isEmpty && parts.relayCommands.isEmpty
+    }
+
     /// Encodes what can be before the commit, which otherwise does it.
-    package mutating func encode() { encoded = EncodedDecision(self) }
+    package mutating func encode() {
+        if encoded == nil { encoded = EncodedDecision(self) }
+    }
 
     /// How long a partner's report id is remembered (decisions §4).
     package static let reportIDLifetime: Duration = .seconds(7 * 86_400)

@@ -1,25 +1,26 @@
 import TocsinCore
-import TocsinJSON
 
 /// What of a decision can be encoded before its commit.
 ///
 /// A ledger has one writer, and everything that it does is waited for; whoever decides can encode meanwhile.
-package final class EncodedDecision: Sendable {
+package final class EncodedDecision: Equatable, Sendable {
     /// The new state's snapshot.
     package let snapshot: [UInt8]?
     /// When the site must be looked at next, by the new state.
     package let due: Instant?
     /// One for each event of the decision, in their order.
     package let events: [Event]
-    /// The details of each audit entry of the decision, in their order; none where there are none.
-    package let details: [[UInt8]?]
+    /// The rows of those events; none if a body of them is not known before the commit.
+    package let rows: [PackedEvents]?
+    /// The decision's audit entries, in their order, as their rows keep them.
+    package let audit: [[UInt8]]
     /// The last of the audit entries that change the site's state, if one does.
     package let lastChange: Int?
 
     /// The incidents whose alarms its events name.
     package let incidents: Set<IncidentID>
 
-    package struct Event: Sendable {
+    package struct Event: Equatable, Sendable {
         package let head: EventHead
         /// None where the commit must encode it.
         package let body: EncodedBody?
@@ -36,8 +37,15 @@ package final class EncodedDecision: Sendable {
             )
         }
         incidents = Set(decision.events.compactMap(\.body.incident))
-        details = decision.audit.map(\.encodedDetails)
+        let bodies = events.compactMap { event in event.body.map { (head: event.head, body: $0) } }
+        rows = bodies.count == events.count ? PackedEvents.pack(bodies) : nil
+        audit = decision.audit.map(PackedAudit.pack)
         lastChange = decision.audit.lastIndex(where: \.changesState)
+    }
+
+    package static func == (a: EncodedDecision, b: EncodedDecision) -> Bool {
+        a.snapshot == b.snapshot && a.due == b.due && a.events == b.events && a.rows == b.rows && a.audit == b.audit
+            && a.lastChange == b.lastChange && a.incidents == b.incidents
     }
 }
 
@@ -59,9 +67,4 @@ extension EventHead {
             createdAt: createdAt
         )
     }
-}
-
-extension AuditEntry {
-    /// The details as the ledger keeps them.
-    package var encodedDetails: [UInt8]? { details.isEmpty ? nil : JSON.object(details).bytes }
 }

@@ -5,12 +5,10 @@ import TocsinCore
 /// The port names verbs, not SQL: an adapter per database implements them, and one conformance suite runs over all.
 /// Nothing above an adapter may know which it is.
 package protocol Ledger: Sendable {
-    /// Commits decisions, each whole or not at all, all of them with one durable write.
+    /// Queues decisions to be committed, each whole or not at all, all of them with one durable write; at most one per site.
     ///
-    /// - Parameter decisions: At most one per site.
-    /// - Returns: One outcome per decision, in the same order.
-    /// - Throws: When nothing at all was committed.
-    func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome]
+    /// They are in the queue when this returns: who calls twice, one after the other, is served in that order.
+    func queue(_ decisions: [Decision]) -> QueuedCommit
 
     /// Records what became of deliveries; like ``commit(_:)``, shares its durable write with whatever else is waiting.
     func record(_ batch: DeliveryBatch) async throws(LedgerError)
@@ -68,7 +66,15 @@ package struct LedgerError: Error, Sendable, CustomStringConvertible {
 
 /// A site as the engine holds it: configuration, arming state, and the version that the next commit must name.
 package struct SiteRecord: Hashable, Sendable {
-    package var configuration: SiteConfiguration
+    /// Handed on with every decision and seldom changed: copies share it.
+    private final class Shared: Sendable {
+        let configuration: SiteConfiguration
+
+        init(_ configuration: SiteConfiguration) { self.configuration = configuration }
+    }
+
+    private let shared: Shared
+    package var configuration: SiteConfiguration { _read { yield shared.configuration } }
     package var state: SiteState
     /// +1 with every stored change of the site's state or configuration.
     package var version: Int64
@@ -84,9 +90,26 @@ package struct SiteRecord: Hashable, Sendable {
         isReconfigured: Bool = false
     ) {
         self.isReconfigured = isReconfigured
-        self.configuration = configuration
+        shared = Shared(configuration)
         self.state = state
         self.version = version
+    }
+
+    /// The same site in another state, seen by the machine.
+    package func changed(to state: SiteState, version: Int64) -> SiteRecord {
+        var changed = self
+        (changed.state, changed.version, changed.isReconfigured) = (state, version, false)
+        return changed
+    }
+
+    package static func == (a: Self, b: Self) -> Bool {
+        a.version == b.version && a.isReconfigured == b.isReconfigured && a.state == b.state
+            && (a.shared === b.shared || a.configuration == b.configuration)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(configuration.site.id)
+        hasher.combine(version)
     }
 }
 

@@ -18,6 +18,7 @@ struct DecisionWriter {
     private var counters: [DealerID: Counters] = [:]
 
     private struct Counters {
+        var log: LogPlace
         var sequence: Int64
         var alarm: Int64
     }
@@ -32,8 +33,8 @@ struct DecisionWriter {
         alarms = AlarmWriter(database)
     }
 
-    mutating func commit(_ decisions: [Decision]) throws -> [CommitOutcome] {
-        var outcomes: [CommitOutcome] = []
+    mutating func commit(_ decisions: [Decision]) throws -> [WrittenDecision] {
+        var outcomes: [WrittenDecision] = []
         outcomes.reserveCapacity(decisions.count)
         // In their place: a copy of each would cost as much as a row.
         try decisions.withUnsafeBufferPointer { decisions in
@@ -55,37 +56,54 @@ struct DecisionWriter {
         counters.removeAll(keepingCapacity: true)
     }
 
-    private mutating func commit(_ decision: Decision) throws -> CommitOutcome {
+    private mutating func commit(_ decision: Decision) throws -> WrittenDecision {
         for record in decision.idempotency {
-            if let known = try IdempotencyRecord.stored(like: record, database) { return .knownKey(known) }
+            if let known = try IdempotencyRecord.stored(like: record, database) { return .without(.knownKey(known)) }
         }
         let known = try knownReports(of: decision)
-        if !known.isEmpty { return .knownReports(ids: known) }
-        if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .conflict }
-        guard var counters = try counters(of: decision.dealerID) else { return .conflict }
+        if !known.isEmpty { return .without(.knownReports(ids: known)) }
+        if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .without(.conflict) }
+        guard var counters = try counters(of: decision.dealerID) else { return .without(.conflict) }
         let encoded = decision.encoded ?? EncodedDecision(decision)
-        guard let site = try storeState(of: decision, encoded) else { return .conflict }
+        guard let site = try storeState(of: decision, encoded) else { return .without(.conflict) }
         let stored = decision.alarms.isEmpty ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
         let incidentAlarms = try alarms(of: encoded.incidents, at: decision.siteID, beside: stored)
-        var logged: [LoggedEvent] = []
-        logged.reserveCapacity(encoded.events.count)
-        for index in encoded.events.indices {
-            counters.sequence += 1
-            let event = LoggedEvent(
-                encoded.events[index].head,
-                sequence: counters.sequence,
-                body: encoded.events[index].body?.bytes(sequence: counters.sequence)
-                    ?? Self.body(of: decision.events[index], decision.at, counters.sequence, incidentAlarms)
-            )
-            try events.insert(event)
-            logged.append(event)
-        }
-        try insertAudit(of: decision, encoded.details, after: site.history ?? 0)
+        let first = counters.sequence + 1
+        let logged = try insertEvents(of: decision, encoded, incidentAlarms, &counters)
+        try insertAudit(of: decision, encoded.audit, in: counters.log, after: site.history ?? 0)
         try insertRest(of: decision)
         try insertSnapshots(of: decision, incidentAlarms)
-        if !logged.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
+        if !encoded.events.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
         let version = decision.newState == nil ? decision.baseVersion : decision.baseVersion + 1
-        return .committed(events: logged, version: version)
+        if let logged { return .without(.committed(events: logged, version: version)) }
+        return .committed(encoded, first: first, version: version)
+    }
+
+    /// Appends the decision's events to its dealer's log.
+    ///
+    /// Returns them only where a body had to be encoded here; all others can be told from what was encoded before.
+    private func insertEvents(
+        of decision: Decision,
+        _ encoded: EncodedDecision,
+        _ incidentAlarms: [IncidentID: AlarmNumber],
+        _ counters: inout Counters
+    ) throws -> [LoggedEvent]? {
+        if let rows = encoded.rows {
+            for row in rows { try events.insert(row, into: counters.log, after: &counters.sequence) }
+            return nil
+        }
+        var sequence = counters.sequence
+        let logged = encoded.events.indices.map { index in
+            sequence += 1
+            return LoggedEvent(
+                encoded.events[index].head,
+                sequence: sequence,
+                body: encoded.events[index].body?.bytes(sequence: sequence)
+                    ?? Self.body(of: decision.events[index], decision.at, sequence, incidentAlarms)
+            )
+        }
+        try events.insert(logged, into: counters.log, after: &counters.sequence)
+        return logged
     }
 
     private static func body(
@@ -120,13 +138,24 @@ struct DecisionWriter {
     }
 
     /// Appends the decision's audit entries; those that change the state are chained to the site's history.
-    private mutating func insertAudit(of decision: Decision, _ details: [[UInt8]?], after history: Int64) throws {
+    private mutating func insertAudit(
+        of decision: Decision,
+        _ packed: [[UInt8]],
+        in log: LogPlace,
+        after history: Int64
+    ) throws {
         var history = history
         // By their numbers: to walk through them would copy each entry.
-        for index in details.indices {
+        for index in packed.indices {
             let id = try nextAudit()
             let isChange = decision.audit[index].changesState
-            try audits.insert(decision.audit[index], details[index], as: id, previous: isChange ? history : nil)
+            try audits.insert(
+                packed[index],
+                as: id,
+                at: decision.audit[index].at,
+                of: log,
+                previous: isChange ? history : nil
+            )
             if isChange { history = id }
             lastAudit = id
         }
@@ -146,8 +175,10 @@ struct DecisionWriter {
 
     private mutating func counters(of dealer: DealerID) throws -> Counters? {
         if let known = counters[dealer] { return known }
-        let query = try PreparedStatement(database, "SELECT last_sequence, last_alarm FROM dealer WHERE id = ?")
-        return try query.first(dealer) { Counters(sequence: $0.integer(0), alarm: $0.integer(1)) }
+        let query = try PreparedStatement(database, "SELECT place, last_sequence, last_alarm FROM dealer WHERE id = ?")
+        return try query.first(dealer) { row in
+            Counters(log: LogPlace(dealer: row.integer(0)), sequence: row.integer(1), alarm: row.integer(2))
+        }
     }
 
     /// The numbers of the alarms that a decision's events name by their incident; those that it stored are known.

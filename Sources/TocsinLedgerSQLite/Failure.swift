@@ -28,7 +28,9 @@ func ledgerError(_ error: any Error, path: String = "the ledger") -> LedgerError
 }
 
 /// Whether a stored value could not be read.
-func isDamage(_ error: any Error) -> Bool { error is LedgerDamage || error is SnapshotError || error is JSONError }
+func isDamage(_ error: any Error) -> Bool {
+    error is LedgerDamage || error is PackingError || error is SnapshotError || error is JSONError
+}
 
 func damaged(_ path: String, _ reason: String) -> LedgerError {
     LedgerError(

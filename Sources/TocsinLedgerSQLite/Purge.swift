@@ -126,25 +126,31 @@ struct Purge {
     private func events() throws -> Int {
         var remaining = limit
         for dealer in try database.all("SELECT id FROM dealer", read: { $0.id(0) as DealerID }) where remaining > 0 {
-            remaining -= try events(of: dealer, atMost: remaining)
+            guard let log = try EventLog(of: dealer, database)?.place else { continue }
+            remaining -= try events(of: dealer, log, atMost: remaining)
         }
         return limit - remaining
     }
 
-    /// Only the oldest events go, so that what is kept has no gaps.
-    private func events(of dealer: DealerID, atMost limit: Int) throws -> Int {
+    /// Only the oldest events go, so that what is kept has no gaps; those of one decision together.
+    private func events(of dealer: DealerID, _ log: LogPlace, atMost limit: Int) throws -> Int {
         let bound = try lastUnneeded(of: dealer)
         var last: Int64?
+        var count = 0
         try database.each(
-            "SELECT sequence, created_at FROM event WHERE dealer_id = ? AND sequence <= ? ORDER BY sequence LIMIT ?",
-            [dealer, bound, limit]
+            "SELECT place, events, created_at FROM event_batch WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+            [log.place(of: 0), log.end, limit]
         ) { row in
-            guard row.instant(1) <= now - Retention.events else { return false }
-            last = row.integer(0)
+            let (place, events) = (row.integer(0), row.int(1))
+            guard row.instant(2) <= now - Retention.events, log.sequence(at: place) + Int64(events) - 1 <= bound,
+                count == 0 || count + events <= limit
+            else { return false }
+            (last, count) = (place, count + events)
             return true
         }
         guard let last else { return 0 }
-        return try database.run("DELETE FROM event WHERE dealer_id = ? AND sequence <= ?", [dealer, last])
+        try database.run("DELETE FROM event_batch WHERE place >= ? AND place <= ?", [log.place(of: 0), last])
+        return count
     }
 
     /// The last event that no enabled endpoint has before it and no delivery still waits for.

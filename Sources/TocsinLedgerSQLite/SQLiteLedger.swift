@@ -24,21 +24,19 @@ package final class SQLiteLedger: Ledger {
     /// What was committed since the ledger was opened.
     package var statistics: LedgerStatistics { group.statistics }
 
-    package func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
-        if decisions.isEmpty { return [] }
-        let result: Result<[CommitOutcome], LedgerError> = await withCheckedContinuation { continuation in
-            group.submit(
-                WriteJob(
-                    perform: { writer, _ in
-                        let outcomes = try writer.commit(decisions)
-                        return { continuation.resume(returning: .success(outcomes)) }
-                    },
-                    fail: { continuation.resume(returning: .failure($0)) },
-                    decisions: decisions.count
-                )
+    package func queue(_ decisions: [Decision]) -> QueuedCommit {
+        let promise = CommitPromise()
+        group.submit(
+            WriteJob(
+                perform: { writer, _ in
+                    let written = try writer.commit(decisions)
+                    return { promise.keep(.success(written)) }
+                },
+                fail: { promise.keep(.failure($0)) },
+                decisions: decisions.count
             )
-        }
-        return try result.get()
+        )
+        return QueuedCommit { () throws(LedgerError) in try await promise.outcomes() }
     }
 
     package func record(_ batch: DeliveryBatch) async throws(LedgerError) {

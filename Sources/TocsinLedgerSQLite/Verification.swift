@@ -31,23 +31,50 @@ struct Verification {
 
     /// The log of each dealer goes without a gap from the oldest event that is kept to the dealer's last sequence.
     private func sequences() throws -> [String] {
-        var findings = try database.all(
-            """
-            SELECT dealer.id, dealer.last_sequence, min(event.sequence), max(event.sequence), count(event.sequence)
-                FROM dealer JOIN event ON event.dealer_id = dealer.id GROUP BY dealer.id
-            """
-        ) { row -> String? in
-            let (counter, first, last, count) = (row.integer(1), row.integer(2), row.integer(3), row.integer(4))
-            if first < 1 || last - first + 1 != count {
-                return "the log of \(row.text(0)) has gaps: \(count) events from \(first) to \(last)"
-            }
-            if counter != last { return "the last event of \(row.text(0)) is \(last), its counter says \(counter)" }
-            return nil
-        }.compactMap { $0 }
+        var findings: [String] = []
+        let dealers = try database.all("SELECT id, place, last_sequence FROM dealer") { row in
+            (id: row.id(0) as DealerID, log: LogPlace(dealer: row.integer(1)), last: row.integer(2))
+        }
+        for (dealer, log, last) in dealers { findings += try sequences(of: dealer, log, last: last) }
         findings += try database.all(
-            "SELECT DISTINCT dealer_id FROM event WHERE dealer_id NOT IN (SELECT id FROM dealer) LIMIT ?",
+            """
+            SELECT DISTINCT \(LogPlace.dealerSQL("place")) FROM event_batch
+                WHERE \(LogPlace.dealerSQL("place")) NOT IN (SELECT place FROM dealer) LIMIT ?
+            """,
             [Self.findingsPerCheck]
-        ) { "there are events of \($0.text(0)), which does not exist" }
+        ) { "there are events of the dealer number \($0.integer(0)), which does not exist" }
+        return findings
+    }
+
+    private func sequences(of dealer: DealerID, _ log: LogPlace, last: Int64) throws -> [String] {
+        var findings: [String] = []
+        var next: Int64?
+        try database.each(
+            "SELECT place, events, packed, created_at FROM event_batch WHERE place >= ? AND place < ? ORDER BY place",
+            [log.place(of: 0), log.end]
+        ) { row in
+            let first = log.sequence(at: row.integer(0))
+            if first != next ?? max(1, first) {
+                findings.append("the log of \(dealer) has a gap before event \(first)")
+            }
+            var read = 0
+            do {
+                try PackedEvents.read(row.bytes(2), of: dealer, from: first, createdAt: row.instant(3)) { _ in
+                    read += 1
+                    return true
+                }
+                if read != row.int(1) {
+                    findings.append("event \(first) of \(dealer) stands with \(read) in a row of \(row.int(1))")
+                }
+            } catch let error as PackingError {
+                findings.append("event \(first) of \(dealer) cannot be read: \(error)")
+            }
+            next = first + row.integer(1)
+            return findings.count < Self.findingsPerCheck
+        }
+        if let next, next - 1 != last, findings.isEmpty {
+            findings.append("the last event of \(dealer) is \(next - 1), its counter says \(last)")
+        }
         return findings
     }
 
@@ -125,8 +152,12 @@ struct Verification {
         let lost = try database.all(
             """
             SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery delivery
-                WHERE state IN ('retrying', 'waiting', 'parked') AND NOT EXISTS (SELECT 1 FROM event WHERE
-                    event.dealer_id = delivery.dealer_id AND event.sequence = delivery.sequence) LIMIT ?
+                LEFT JOIN dealer ON dealer.id = delivery.dealer_id
+                WHERE state IN ('retrying', 'waiting', 'parked') AND NOT EXISTS (SELECT 1 FROM event_batch
+                    WHERE place = (SELECT max(place) FROM event_batch
+                        WHERE place >= \(LogPlace.placeSQL("dealer.place", "0"))
+                        AND place <= \(LogPlace.placeSQL("dealer.place", "sequence")))
+                    AND event_batch.place + events > \(LogPlace.placeSQL("dealer.place", "sequence"))) LIMIT ?
             """,
             [Self.findingsPerCheck]
         ) { "a delivery to \($0.text(0)) waits for event \($0.integer(2)) of \($0.text(1)), which is not in the log" }
@@ -196,14 +227,23 @@ struct Verification {
     private func lastToldStates() throws -> [SiteID: [PartitionID: String]] {
         var states: [SiteID: [PartitionID: String]] = [:]
         try database.each(
-            "SELECT site_id, body FROM event WHERE type = ? AND site_id IS NOT NULL ORDER BY dealer_id, sequence",
-            [EventType.armingStateChanged.rawValue]
+            """
+            SELECT dealer.id, event_batch.place, dealer.place, event_batch.created_at, packed FROM event_batch
+                CROSS JOIN dealer ON dealer.place = \(LogPlace.dealerSQL("event_batch.place"))
+                ORDER BY event_batch.place
+            """,
+            []
         ) { row in
-            let body = try? JSONParser.parse(row.bytes(1))
-            guard let partition = body?["partition_id"]?.string, let state = body?["new_state"]?.string else {
+            let first = LogPlace(dealer: row.integer(2)).sequence(at: row.integer(1))
+            // What cannot be read was told already.
+            _ = try? PackedEvents.read(row.bytes(4), of: row.id(0), from: first, createdAt: row.instant(3)) { event in
+                guard event.head.type == .armingStateChanged, let site = event.head.siteID else { return true }
+                let body = try? JSONParser.parse(event.logged.body)
+                if let partition = body?["partition_id"]?.string, let state = body?["new_state"]?.string {
+                    states[site, default: [:]][PartitionID(stored: partition)] = state
+                }
                 return true
             }
-            states[row.id(0), default: [:]][PartitionID(stored: partition)] = state
             return true
         }
         return states

@@ -16,10 +16,10 @@ package final class FaultyLedger: Ledger {
     /// Makes one `write` more fail, behind those that were told before.
     package func failNextWrite(with error: LedgerError) { writeFaults.withLock { $0.append(error) } }
 
-    package func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
+    package func queue(_ decisions: [Decision]) -> QueuedCommit {
         let fault = faults.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-        if let fault { throw fault }
-        return try await real.commit(decisions)
+        guard let fault else { return real.queue(decisions) }
+        return QueuedCommit { () throws(LedgerError) in throw fault }
     }
 
     package func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }

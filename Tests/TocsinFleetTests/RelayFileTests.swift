@@ -126,9 +126,10 @@ struct RelayFileTests {
             newState: record.state,
             at: Instant(secondsSinceEpoch: 1_790_000_000)
         )
+        let now = decision.at
         decision.newState?.relays[relay.id] = RelayState(
-            since: decision.at,
-            until: decision.at + .seconds(60),
+            since: now,
+            until: now + .seconds(60),
             trigger: .manual("app_1")
         )
         _ = try await world.ledger.commit([decision])

@@ -54,6 +54,13 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
         }
     }
 
+    /// The milliseconds that the id begins with; a number without meaning for a text that was not made of a moment.
+    package var time: Int64 {
+        var time: UInt64 = 0
+        for byte in text.utf8.dropFirst(Noun.prefix.utf8.count).prefix(10) { time = time << 5 | digit(byte) }
+        return Int64(time & 0xFFFF_FFFF_FFFF)
+    }
+
     /// What follows the prefix.
     package var body: Substring { text.dropFirst(Noun.prefix.count) }
 
@@ -62,6 +69,19 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
 }
 
 private let base32 = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+
+/// The value of a digit of Crockford's base 32; 0 for whatever is none.
+private func digit(_ byte: UInt8) -> UInt64 {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))
+    case UInt8(ascii: "a")...UInt8(ascii: "h"): UInt64(byte - UInt8(ascii: "a")) + 10
+    case UInt8(ascii: "j")...UInt8(ascii: "k"): UInt64(byte - UInt8(ascii: "j")) + 18
+    case UInt8(ascii: "m")...UInt8(ascii: "n"): UInt64(byte - UInt8(ascii: "m")) + 20
+    case UInt8(ascii: "p")...UInt8(ascii: "t"): UInt64(byte - UInt8(ascii: "p")) + 22
+    case UInt8(ascii: "v")...UInt8(ascii: "z"): UInt64(byte - UInt8(ascii: "v")) + 27
+    default: 0
+    }
+}
 
 package enum DealerNoun: Identified { package static let prefix = "dlr_" }
 package enum PartnerNoun: Identified { package static let prefix = "prt_" }

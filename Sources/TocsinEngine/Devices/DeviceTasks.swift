@@ -152,12 +152,6 @@ extension Plan {
 }
 
 extension Plan {
-    /// Tells what of the devices is durable now, before anybody else hears of it.
-    func tell(_ devices: DeviceRegistry) {
-        if !decision.deviceChanges.isEmpty { devices.take(decision.deviceChanges) }
-        if !seenDevices.isEmpty { devices.saw(Array(seenDevices), of: decision.siteID, at: decision.at) }
-    }
-
     /// Notes which devices have shown by these signals that they live: those that sent them, and those of their zones.
     mutating func noteSightings(by signals: [Signal], _ answers: [SignalAnswer]) {
         let origins = Set(zip(signals, answers).filter { $1.outcome != .rejected }.map(\.0.origin))

@@ -18,6 +18,7 @@ enum Schema {
         ("0011 delivery tasks", Migration0011.migrate),
         ("0012 parked deliveries", Migration0012.migrate),
         ("0013 endpoint security", Migration0013.migrate),
+        ("0014 packed logs", Migration0014.migrate),
     ]
 
     /// The version that this program reads and writes.

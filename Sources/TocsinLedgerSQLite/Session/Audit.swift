@@ -10,29 +10,30 @@ extension SQLiteReading {
         page request: PageRequest
     ) throws -> Page<(id: Int64, entry: AuditEntry)> {
         var condition = Condition()
-        switch reach {
-        case .platform: break
-        case .dealer(let id): condition.add("dealer_id = ?", id)
-        case .partner(let id): condition.add("site_id IN (SELECT id FROM site WHERE partner_id = ?)", id)
-        }
+        if case .dealer(let dealer) = reach { condition.add("dealer = \(AuditEntry.numberOfDealer)", dealer) }
         if let site = filter.siteID {
-            condition.add("site_id = ?", site)
             // A site's entries are all its dealer's, and those are indexed.
             let dealer = try database.first("SELECT dealer_id FROM site WHERE id = ?", [site]) { $0.text(0) }
-            condition.add("dealer_id = ?", ifPresent: dealer)
+            if let dealer { condition.add("dealer = \(AuditEntry.numberOfDealer)", dealer) }
         }
-        condition.add("action = ?", ifPresent: filter.action)
-        condition.add("actor_id = ?", ifPresent: filter.actorID)
         condition.add("at >= ?", ifPresent: filter.since)
         if let after = request.after {
             guard let id = Int64(after) else { throw LedgerError(.invalid, "the page cursor is not one of this list") }
             condition.add("id < ?", id)
         }
         let limit = request.boundedLimit
-        let found = try database.all(
-            "\(AuditEntry.select) \(condition.sql) ORDER BY id DESC LIMIT ?",
-            condition.values + [limit + 1]
-        ) { (id: $0.integer(0), entry: try AuditEntry($0)) }
+        let partnerOfSite = try PreparedStatement(database, "SELECT partner_id FROM site WHERE id = ?")
+        var found: [(id: Int64, entry: AuditEntry)] = []
+        try database.each("\(AuditEntry.select) \(condition.sql) ORDER BY id DESC", condition.values) { row in
+            let entry = try AuditEntry(row)
+            guard filter.covers(entry) else { return true }
+            if case .partner(let partner) = reach {
+                let owner = try entry.siteID.flatMap { try partnerOfSite.first($0) { $0.text(0) } }
+                guard owner == partner.text else { return true }
+            }
+            found.append((id: row.integer(0), entry: entry))
+            return found.count <= limit
+        }
         return Page(found, limit: limit) { String($0.id) }
     }
 }
@@ -44,28 +45,21 @@ extension SQLiteReading {
         page request: PageRequest
     ) throws -> Page<(id: Int64, entry: AuditEntry)> {
         guard try self.site(site, within: reach) != nil else { return Page(items: [], next: nil) }
+        let link = try PreparedStatement(database, "\(AuditEntry.select) WHERE id = ? AND previous IS NOT NULL")
+        func read(_ id: Int64) throws -> (entry: AuditEntry, previous: Int64)? {
+            let read = try link.first(id) { (try AuditEntry($0), $0.integer(AuditEntry.previousColumn)) }
+            // Where the log was purged the chain ends.
+            return read.flatMap { $0.0.siteID == site ? $0 : nil }
+        }
         var next =
             try database.first("SELECT last_history FROM site_state WHERE site_id = ?", [site]) { $0.integer(0) } ?? 0
         if let after = request.after {
             guard let id = Int64(after) else { throw LedgerError(.invalid, "the page cursor is not one of this list") }
-            next =
-                try database.first(
-                    "SELECT previous FROM audit WHERE id = ? AND site_id = ?",
-                    [id, site]
-                ) { $0.integer(0) } ?? 0
+            next = try read(id)?.previous ?? 0
         }
         let limit = request.boundedLimit
         var found: [(id: Int64, entry: AuditEntry)] = []
-        let link = try PreparedStatement(
-            database,
-            "\(AuditEntry.select) WHERE id = ? AND site_id = ? AND previous IS NOT NULL"
-        )
-        while found.count <= limit, next > 0 {
-            // Where the log was purged the chain ends.
-            let read = try link.first(next, site) { row in
-                (entry: try AuditEntry(row), previous: row.integer(AuditEntry.previousColumn))
-            }
-            guard let read else { break }
+        while found.count <= limit, next > 0, let read = try read(next) {
             found.append((id: next, entry: read.entry))
             next = read.previous
         }
@@ -83,7 +77,8 @@ extension SQLiteTransaction {
                 ?? 0
             try database.run("UPDATE site_state SET last_history = ? WHERE site_id = ?", [id, site])
         }
-        try AuditInsertion(database).insert(entry, entry.encodedDetails, as: id, previous: previous)
+        let log = try entry.dealerID.flatMap { try EventLog(of: $0, database)?.place }
+        try AuditInsertion(database).insert(PackedAudit.pack(entry), as: id, at: entry.at, of: log, previous: previous)
     }
 }
 
@@ -94,11 +89,7 @@ struct AuditInsertion {
     init(_ database: Database, on desk: BindingDesk? = nil) throws {
         statement = try PreparedStatement(
             database,
-            """
-            INSERT INTO audit (at, dealer_id, site_id, actor_kind, actor_id, action, target, result, explanation, cause,
-                request_id, trace_id, address, details, id, previous)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """,
+            "INSERT INTO audit (id, at, dealer, previous, packed) VALUES (?, ?, ?, ?, ?)",
             on: desk
         )
     }
@@ -109,50 +100,29 @@ struct AuditInsertion {
     }
 
     /// Inserts an entry; `previous` is the one before it in its site's history, if it is a part of one.
-    func insert(_ entry: AuditEntry, _ details: [UInt8]?, as id: Int64, previous: Int64?) throws {
-        try statement.run(
-            entry.at,
-            entry.dealerID,
-            entry.siteID,
-            entry.actor.kind.rawValue,
-            entry.actor.id,
-            entry.action,
-            entry.target,
-            entry.result,
-            entry.explanation,
-            entry.cause,
-            entry.requestID,
-            entry.traceID,
-            entry.address,
-            details,
-            id,
-            previous
-        )
+    func insert(_ packed: [UInt8], as id: Int64, at: Instant, of log: LogPlace?, previous: Int64?) throws {
+        try statement.run(id, at, log?.dealer, previous, packed)
+    }
+}
+
+extension AuditFilter {
+    fileprivate func covers(_ entry: AuditEntry) -> Bool {
+        if let siteID, entry.siteID != siteID { return false }
+        if let action, entry.action != action { return false }
+        if let actorID, entry.actor.id != actorID { return false }
+        return true
     }
 }
 
 extension AuditEntry {
-    fileprivate static let select = """
-        SELECT id, at, dealer_id, site_id, actor_kind, actor_id, action, target, result, explanation, cause, request_id,
-            trace_id, address, details, previous FROM audit
-        """
-    fileprivate static let previousColumn: Int32 = 15
+    fileprivate static let numberOfDealer = "(SELECT place FROM dealer WHERE id = ?)"
+    fileprivate static let select = "SELECT id, at, previous, packed FROM audit"
+    fileprivate static let previousColumn: Int32 = 2
 
     fileprivate init(_ row: ResultRow) throws {
-        self.init(
+        self = try PackedAudit.unpack(
+            row.bytes(3),
             at: row.instant(1),
-            dealerID: row.optional(2, row.id),
-            siteID: row.optional(3, row.id),
-            actor: Actor(try row.word(4), row.text(5)),
-            action: row.text(6),
-            target: row.optional(7, row.text),
-            result: row.text(8),
-            explanation: row.text(9),
-            cause: row.text(10),
-            requestID: row.optional(11, row.text),
-            traceID: row.optional(12, row.text),
-            address: row.optional(13, row.text),
-            details: try row.optional(14, row.bytes).flatMap { try JSONParser.parse($0).object } ?? [:],
             changesState: !row.isNull(Self.previousColumn)
         )
     }

@@ -131,25 +131,21 @@ private struct DeliveryList {
     private func exceptional(of endpoint: EndpointID, limit: Int) throws -> [DeliverySummary] {
         var condition = condition(for: endpoint)
         condition.add("delivery.state = ?", ifPresent: filter.state?.rawValue)
-        return try database.all(
+        let sql = """
+            SELECT delivery.dealer_id, delivery.sequence, delivery.event_id, delivery.state, delivery.attempts,
+                delivery.next_attempt_at, delivery.updated_at FROM exceptional_delivery delivery
+                \(condition.sql) ORDER BY delivery.event_id DESC
             """
-            SELECT delivery.dealer_id, delivery.sequence, delivery.event_id, event.type, delivery.state,
-                delivery.attempts, delivery.next_attempt_at, delivery.updated_at
-                FROM exceptional_delivery delivery CROSS JOIN event
-                ON event.dealer_id = delivery.dealer_id AND event.sequence = delivery.sequence
-                \(condition.sql) ORDER BY delivery.event_id DESC LIMIT ?
-            """,
-            condition.values + [limit]
-        ) { row in
+        return try summaries(sql, condition.values, limit: limit) { row, position, type in
             DeliverySummary(
                 endpointID: endpoint,
-                position: EventPosition(dealerID: row.id(0), sequence: row.integer(1)),
+                position: position,
                 eventID: row.id(2),
-                eventType: try row.word(3),
-                state: try row.word(4),
-                attempts: row.int(5),
-                nextAttemptAt: row.optional(6, row.instant),
-                updatedAt: row.instant(7)
+                eventType: type,
+                state: try row.word(3),
+                attempts: row.int(4),
+                nextAttemptAt: row.optional(5, row.instant),
+                updatedAt: row.instant(6)
             )
         }
     }
@@ -158,40 +154,54 @@ private struct DeliveryList {
         var condition = condition(for: endpoint)
         condition.add("delivery.is_plain = 1")
         // After a crash a first attempt may have been made twice, and counts once.
-        return try database.all(
+        let sql = """
+            SELECT delivery.dealer_id, delivery.sequence, delivery.event_id, count(*), max(delivery.at)
+                FROM delivery_attempt delivery \(condition.sql) AND NOT EXISTS (SELECT 1
+                    FROM exceptional_delivery exception WHERE exception.endpoint_id = delivery.endpoint_id
+                    AND exception.dealer_id = delivery.dealer_id AND exception.sequence = delivery.sequence)
+                GROUP BY delivery.event_id ORDER BY delivery.event_id DESC
             """
-            SELECT delivery.dealer_id, delivery.sequence, delivery.event_id, event.type, count(*), max(delivery.at)
-                FROM delivery_attempt delivery CROSS JOIN event
-                ON event.dealer_id = delivery.dealer_id AND event.sequence = delivery.sequence
-                \(condition.sql) AND NOT EXISTS (SELECT 1 FROM exceptional_delivery exception WHERE
-                    exception.endpoint_id = delivery.endpoint_id AND exception.dealer_id = delivery.dealer_id
-                    AND exception.sequence = delivery.sequence)
-                GROUP BY delivery.event_id ORDER BY delivery.event_id DESC LIMIT ?
-            """,
-            condition.values + [limit]
-        ) { row in
+        return try summaries(sql, condition.values, limit: limit) { row, position, type in
             DeliverySummary(
                 endpointID: endpoint,
-                position: EventPosition(dealerID: row.id(0), sequence: row.integer(1)),
+                position: position,
                 eventID: row.id(2),
-                eventType: try row.word(3),
+                eventType: type,
                 state: .delivered,
-                attempts: row.int(4),
+                attempts: row.int(3),
                 nextAttemptAt: nil,
-                updatedAt: row.instant(5)
+                updatedAt: row.instant(4)
             )
         }
+    }
+
+    /// The deliveries of a query whose events the log still has and the filter lets through.
+    private func summaries(
+        _ sql: String,
+        _ values: [any Bindable],
+        limit: Int,
+        _ summary: (ResultRow, EventPosition, EventType) throws -> DeliverySummary
+    ) throws -> [DeliverySummary] {
+        var logs: [DealerID: EventLog] = [:]
+        var found: [DeliverySummary] = []
+        try database.each(sql, values) { row in
+            let position = EventPosition(dealerID: row.id(0), sequence: row.integer(1))
+            if logs[position.dealerID] == nil {
+                logs[position.dealerID] = try EventLog(of: position.dealerID, database)
+            }
+            guard let type = try logs[position.dealerID]?.event(position.sequence)?.head.type,
+                filter.types?.contains(type) ?? true
+            else { return true }
+            found.append(try summary(row, position, type))
+            return found.count < limit
+        }
+        return found
     }
 
     private func condition(for endpoint: EndpointID) -> Condition {
         var condition = Condition()
         condition.add("delivery.endpoint_id = ?", endpoint)
         condition.add("delivery.event_id = ?", ifPresent: filter.eventID)
-        if let types = filter.types {
-            // Words of ours, not a caller's; none covers none.
-            let words = types.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
-            condition.add("event.type IN (\(words))")
-        }
         guard let after else { return condition }
         // The list is ordered by the delivery's id: the event's first, then the endpoint's.
         let isBehind = DeliveryID(of: after.event, to: endpoint).text < after.id

@@ -9,11 +9,13 @@ let siteEventSearchWindow = 10_000
 
 extension SQLiteReading {
     func events(of dealer: DealerID, after sequence: Int64, limit: Int) throws -> [LoggedEvent] {
-        try database.all(
-            "\(LoggedEvent.select) WHERE dealer_id = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-            [dealer, sequence, limit],
-            read: LoggedEvent.init
-        )
+        guard limit > 0, let log = try EventLog(of: dealer, database) else { return [] }
+        var found: [LoggedEvent] = []
+        try log.walk(after: sequence) { event in
+            found.append(event.logged)
+            return found.count < limit
+        }
+        return found
     }
 
     func events(
@@ -22,17 +24,17 @@ extension SQLiteReading {
         filter: EventFilter,
         limit: Int
     ) throws -> (events: [LoggedEvent], searchedTo: Int64) {
+        guard let log = try EventLog(of: dealer, database) else { return ([], sequence) }
         let window = filter.siteID == nil ? eventSearchWindow : siteEventSearchWindow
-        let sql = "\(LoggedEvent.select) WHERE dealer_id = ? AND sequence > ? ORDER BY sequence LIMIT \(window)"
         let audience = try AudienceRule(filter, database)
         var found: [LoggedEvent] = []
         var looked = 0
         var searchedTo = sequence
-        try database.each(sql, [dealer, sequence]) { row in
+        try log.walk(after: sequence) { event in
             looked += 1
-            searchedTo = row.integer(1)
-            if try filter.covers(row), try audience.covers(row) { found.append(try LoggedEvent(row)) }
-            return found.count < limit
+            searchedTo = event.sequence
+            if filter.covers(event.head), audience.covers(event.head) { found.append(event.logged) }
+            return found.count < limit && looked < window
         }
         // Nothing more is there: the reader may go on from the log's end, so that it does not search this twice.
         if found.count < limit, looked < window {
@@ -42,18 +44,33 @@ extension SQLiteReading {
     }
 
     func event(_ id: EventID, within reach: Reach) throws -> LoggedEvent? {
-        var condition = Site.condition(reach)
-        let key = id.key
-        condition.add("key_high = ? AND key_low = ? AND id = ?", key.high, key.low, id)
-        return try database.first("\(LoggedEvent.select) \(condition.sql)", condition.values, read: LoggedEvent.init)
+        var condition = Condition()
+        condition.add("id_time = ?", id.time)
+        if case .dealer(let dealer) = reach { condition.add("dealer.id = ?", dealer) }
+        // The rows of one millisecond: few, but at a closing time some hundreds.
+        let sql = """
+            SELECT dealer.id, dealer.place, event_batch.place, event_batch.created_at, packed FROM event_batch
+                CROSS JOIN dealer ON dealer.place = \(LogPlace.dealerSQL("event_batch.place")) \(condition.sql)
+            """
+        var found: LoggedEvent?
+        try database.each(sql, condition.values) { row in
+            try PackedEvents.read(
+                row.bytes(4),
+                of: row.id(0),
+                from: LogPlace(dealer: row.integer(1)).sequence(at: row.integer(2)),
+                createdAt: row.instant(3)
+            ) { event in
+                guard event.head.id == id else { return true }
+                found = event.logged
+                return false
+            }
+        }
+        if case .partner(let partner) = reach, found?.partnerID != partner { return nil }
+        return found
     }
 
     func event(at position: EventPosition) throws -> LoggedEvent? {
-        try database.first(
-            "\(LoggedEvent.select) WHERE dealer_id = ? AND sequence = ?",
-            [position.dealerID, position.sequence],
-            read: LoggedEvent.init
-        )
+        try EventLog(of: position.dealerID, database)?.event(position.sequence)?.logged
     }
 
     func lastSequence(of dealer: DealerID) throws -> Int64 {
@@ -71,28 +88,28 @@ extension SQLiteReading {
 extension SQLiteTransaction {
     func append(_ events: [EventDraft], to dealer: DealerID, at instant: Instant) throws -> [LoggedEvent] {
         guard !events.isEmpty else { return [] }
-        let insertion = try EventInsertion(database)
         var logged: [LoggedEvent] = []
         guard
-            let last = try database.first(
-                "SELECT last_sequence FROM dealer WHERE id = ?",
+            case (let log, var last)? = try database.first(
+                "SELECT place, last_sequence FROM dealer WHERE id = ?",
                 [dealer],
-                read: { $0.integer(0) }
+                read: { (LogPlace(dealer: $0.integer(0)), $0.integer(1)) }
             )
         else { throw LedgerError(.invalid, "the dealer \(dealer) does not exist") }
         for (index, draft) in events.enumerated() {
             let partner = try draft.siteID.flatMap { try partnerID(of: $0) }
             let sequence = last + Int64(index) + 1
             let place = EventPlace(id: draft.id, sequence: sequence, createdAt: instant)
-            let event = LoggedEvent(
-                EventHead(draft, dealerID: dealer, partnerID: partner, createdAt: instant),
-                sequence: sequence,
-                body: draft.body.encoded(at: place)
+            logged.append(
+                LoggedEvent(
+                    EventHead(draft, dealerID: dealer, partnerID: partner, createdAt: instant),
+                    sequence: sequence,
+                    body: draft.body.encoded(at: place)
+                )
             )
-            try insertion.insert(event)
-            logged.append(event)
         }
-        try database.run("UPDATE dealer SET last_sequence = ? WHERE id = ?", [last + Int64(events.count), dealer])
+        try EventInsertion(database).insert(logged, into: log, after: &last)
+        try database.run("UPDATE dealer SET last_sequence = ? WHERE id = ?", [last, dealer])
         return logged
     }
 
@@ -130,8 +147,8 @@ private struct AudienceRule {
         }
     }
 
-    func covers(_ row: ResultRow) throws -> Bool {
-        switch EventAudience(stored: row.text(6)) {
+    func covers(_ event: EventHead) -> Bool {
+        switch event.audience {
         case .everyone: true
         case .app(let app, except: _): isAdmin || app == appID
         case .endpoint(let endpoint): isAdmin || ownEndpoints.contains(endpoint)
@@ -140,63 +157,10 @@ private struct AudienceRule {
 }
 
 extension EventFilter {
-    fileprivate func covers(_ row: ResultRow) throws -> Bool {
-        if let siteID, row.optional(4, row.id) != siteID { return false }
-        if let partnerID, row.optional(5, row.id) != partnerID { return false }
-        if let types, !types.contains(try row.word(3)) { return false }
+    fileprivate func covers(_ event: EventHead) -> Bool {
+        if let siteID, event.siteID != siteID { return false }
+        if let partnerID, event.partnerID != partnerID { return false }
+        if let types, !types.contains(event.type) { return false }
         return true
-    }
-}
-
-/// Inserts events with one prepared statement.
-struct EventInsertion {
-    private let statement: PreparedStatement
-
-    init(_ database: Database, on desk: BindingDesk? = nil) throws {
-        statement = try PreparedStatement(
-            database,
-            """
-            INSERT INTO event (dealer_id, sequence, id, type, site_id, partner_id, audience, created_at, body,
-                key_high, key_low) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """,
-            on: desk
-        )
-    }
-
-    func insert(_ event: LoggedEvent) throws {
-        let key = event.id.key
-        try statement.run(
-            event.dealerID,
-            event.sequence,
-            event.id,
-            event.type.rawValue,
-            event.siteID,
-            event.partnerID,
-            event.audience.stored,
-            event.createdAt,
-            event.body,
-            key.high,
-            key.low
-        )
-    }
-}
-
-extension LoggedEvent {
-    static let select = """
-        SELECT dealer_id, sequence, id, type, site_id, partner_id, audience, created_at, body FROM event
-        """
-
-    init(_ row: ResultRow) throws {
-        self.init(
-            dealerID: row.id(0),
-            sequence: row.integer(1),
-            id: row.id(2),
-            type: try row.word(3),
-            siteID: row.optional(4, row.id),
-            partnerID: row.optional(5, row.id),
-            audience: EventAudience(stored: row.text(6)),
-            createdAt: row.instant(7),
-            body: row.bytes(8)
-        )
     }
 }

@@ -20,11 +20,12 @@ extension SQLiteReading {
 
     func counts() throws -> [String: Int64] {
         let tables = [
-            "dealer", "partner", "site", "partition", "fixture", "app", "endpoint", "event", "alarm", "alarm_entry",
+            "dealer", "partner", "site", "partition", "fixture", "app", "endpoint", "alarm", "alarm_entry",
             "audit", "exceptional_delivery", "delivery_attempt", "delivery_task", "admin_token", "notice", "snapshot",
         ]
         var counts: [String: Int64] = [:]
         for table in tables { counts[table] = try database.number("SELECT count(*) FROM \(table)") }
+        counts["event"] = try database.number("SELECT total(events) FROM event_batch")
         return counts
     }
 

@@ -33,9 +33,11 @@ extension SQLiteReading {
     func pendingDeadlines(after: (due: Instant, site: SiteID)?, limit: Int) throws -> [(site: SiteID, due: Instant)] {
         var condition = Condition()
         condition.add("next_due IS NOT NULL")
-        if let after { condition.add("(next_due, site_id) > (?, ?)", after.due, after.site) }
+        // Where the site is gone meanwhile, those of its moment come twice: a wake in vain.
+        let place = "coalesce((SELECT place FROM site_state WHERE site_id = ?), 0)"
+        if let after { condition.add("(next_due, place) > (?, \(place))", after.due, after.site) }
         return try database.all(
-            "SELECT site_id, next_due FROM site_state \(condition.sql) ORDER BY next_due, site_id LIMIT ?",
+            "SELECT site_id, next_due FROM site_state \(condition.sql) ORDER BY next_due, place LIMIT ?",
             condition.values + [limit]
         ) { (site: $0.id(0), due: $0.instant(1)) }
     }

@@ -88,7 +88,10 @@ extension SQLiteReading {
 extension SQLiteTransaction {
     func insert(_ dealer: Dealer) throws {
         try database.run(
-            "INSERT INTO dealer (id, name, created_at, auto_resolve_cancelled) VALUES (?, ?, ?, ?)",
+            """
+            INSERT INTO dealer (id, name, created_at, auto_resolve_cancelled, place)
+                VALUES (?, ?, ?, ?, (SELECT coalesce(max(place), 0) + 1 FROM dealer))
+            """,
             [dealer.id, dealer.name, dealer.createdAt, dealer.autoResolvesCancelled]
         )
     }
@@ -128,8 +131,10 @@ extension SQLiteTransaction {
         }
         try database.run("DELETE FROM alarm_entry WHERE dealer_id = ?", [id])
         try database.run("DELETE FROM alarm WHERE dealer_id = ?", [id])
-        try database.run("DELETE FROM event WHERE dealer_id = ?", [id])
-        try database.run("DELETE FROM audit WHERE dealer_id = ?", [id])
+        if let log = try EventLog(of: id, database)?.place {
+            try database.run("DELETE FROM event_batch WHERE place >= ? AND place < ?", [log.place(of: 0), log.end])
+            try database.run("DELETE FROM audit WHERE dealer = ?", [log.dealer])
+        }
         try database.run("DELETE FROM dealer WHERE id = ?", [id])
     }
 

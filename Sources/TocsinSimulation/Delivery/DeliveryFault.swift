@@ -34,7 +34,10 @@ package struct DeliveryFault: Sendable, CustomStringConvertible {
         DeliveryFault("what waits behind a failed one leaves no row") { $0.row = { $0.state == .waiting ? nil : $0 } },
         DeliveryFault("the cursor runs ahead") { $0.cursorIsAheadBy = 1 },
         DeliveryFault("a retry has an id of its own") {
-            $0.attempt = { if $0.number > 1 { $0.event.id = EventID(stored: "evt_other") } }
+            $0.attempt = {
+                guard $0.number > 1 else { return }
+                $0.event = LoggedEvent($0.event, id: EventID(stored: "evt_other"))
+            }
         },
         DeliveryFault("a restart forgets retries") { $0.forgetsRows = true },
         DeliveryFault("order is forgotten") { $0.settings = { $0.ordering = .none } },
@@ -52,9 +55,7 @@ package struct DeliveryFault: Sendable, CustomStringConvertible {
         DeliveryFault("nobody is told of what was parked") { $0.attempt = { $0.parked = nil } },
         DeliveryFault("alarms wait like all others") {
             $0.event = {
-                var event = $0
-                event.type = .partitionArmed
-                return event
+                LoggedEvent($0, type: .partitionArmed)
             }
         },
         DeliveryFault("alarms have no reserve") { $0.shares = { $0.alarmReserve = 0 } },
@@ -63,4 +64,21 @@ package struct DeliveryFault: Sendable, CustomStringConvertible {
         DeliveryFault("the buffer has no bound") { $0.limits = { ($0.buffer, $0.window) = (1000, 1000) } },
         DeliveryFault("a tightened subscription is not heard of") { $0.isDeaf = true },
     ]
+}
+
+extension LoggedEvent {
+    /// The same event, but for this.
+    fileprivate init(_ event: LoggedEvent, id: EventID? = nil, type: EventType? = nil) {
+        self.init(
+            dealerID: event.dealerID,
+            sequence: event.sequence,
+            id: id ?? event.id,
+            type: type ?? event.type,
+            siteID: event.siteID,
+            partnerID: event.partnerID,
+            audience: event.audience,
+            createdAt: event.createdAt,
+            body: event.body
+        )
+    }
 }

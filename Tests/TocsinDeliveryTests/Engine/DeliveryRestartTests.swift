@@ -190,9 +190,7 @@ private final class FreezingLedger: Ledger {
         try await real.record(batch)
     }
 
-    func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
-        try await real.commit(decisions)
-    }
+    func queue(_ decisions: [Decision]) -> QueuedCommit { real.queue(decisions) }
 
     func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
 

@@ -152,9 +152,13 @@ private final class CutLedger: Ledger {
         try await real.record(batch)
     }
 
-    func commit(_ decisions: [Decision]) async throws(LedgerError) -> [CommitOutcome] {
-        try check()
-        return try await real.commit(decisions)
+    func queue(_ decisions: [Decision]) -> QueuedCommit {
+        do throws(LedgerError) {
+            try check()
+            return real.queue(decisions)
+        } catch {
+            return QueuedCommit { () throws(LedgerError) in throw error }
+        }
     }
 
     func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T {

@@ -1,0 +1,155 @@
+import Testing
+import TocsinCore
+import TocsinLedger
+import TocsinTestSupport
+
+@testable import TocsinEngine
+
+/// What is decided ahead of its time is what its time would have brought, or is not used.
+@Suite struct ForesightTests {
+    /// Draws the same number always, so that two decisions differ by nothing that was drawn.
+    private struct Constant: Randomness {
+        func next() -> UInt64 { 7 }
+    }
+
+    private let tools = DecisionTools(
+        randomness: Constant(),
+        vault: Vault(key: Array(repeating: 7, count: Vault.keyLength)),
+        timeZones: TimeZones(),
+        desk: PartnerDesk(commander: nil)
+    )
+    private let start = Instant(secondsSinceEpoch: 1_800_000_000)
+
+    /// A shop in its exit delays, each partition's by its number of seconds.
+    private func record(exitSeconds: [Int] = [60]) -> SiteRecord {
+        let site = Site(
+            id: SiteID(stored: "site_1"),
+            dealerID: DealerID(stored: "dlr_1"),
+            partnerID: nil,
+            externalID: nil,
+            name: "Shop",
+            timezone: "UTC",
+            address: nil,
+            testMode: false,
+            armingModel: .platformTriggered,
+            createdAt: start
+        )
+        let partitions = exitSeconds.enumerated().map { index, seconds in
+            Partition(
+                id: PartitionID(stored: "p_\(index)"),
+                siteID: site.id,
+                number: index + 1,
+                name: "Part \(index)",
+                exitDelaySeconds: ExitDelays(away: seconds)
+            )
+        }
+        let began = partitions.map { ($0.id, PartitionState(since: start)) }
+        var machine = SiteMachine(
+            configuration: SiteConfiguration(site: site, partitions: partitions),
+            state: SiteState(partitions: Dictionary(uniqueKeysWithValues: began)),
+            timeZone: .utc,
+            asksPartner: false
+        )
+        let arm = ArmingCommand(
+            action: .arm(.init(mode: .away)),
+            target: .all,
+            authority: .trusted,
+            by: Attribution(userID: "u_1", name: "Ann \"created_at\":\"2026\"", source: .api)
+        )
+        _ = machine.command(arm, receivedAt: start)
+        return SiteRecord(configuration: machine.configuration, state: machine.state, version: 5)
+    }
+
+    private func work(at instant: Instant, twice: Bool = false) -> SiteWork {
+        let command = SiteCommand(siteID: SiteID(stored: "site_1"), receivedAt: instant, kind: .deadline)
+        return SiteWork(siteID: command.siteID, commands: twice ? [command, command] : [command])
+    }
+
+    @Test(arguments: [25, 26, 975, 1_700, 4_025])
+    func `what was decided ahead is what an idle server would have decided at its moment`(lateness: Int) throws {
+        let record = record()
+        let due = try #require(record.state.nextDeadline)
+        let (moment, now) = (due + DeadlineTimer.settleTime, due + .milliseconds(lateness))
+        var foresight = Foresight(tools)
+        foresight.look(at: record, due: due)
+
+        let held = foresight.take(work(at: now), on: record, now: now)
+        let ahead = try #require(held).decision
+        var then = try work(at: moment).decide(on: record, at: moment, tools: tools).decision
+        then.encode()
+
+        #expect(ahead.at == moment)
+        #expect(ahead.encoded == then.encoded)
+        #expect(ahead.newState == then.newState)
+        #expect(ahead.newState?.partitions.values.map(\.phase) == [.armed(.away)])
+        #expect(ahead.events == then.events)
+        #expect(ahead.events.count == 2)
+        #expect(ahead.audit == then.audit)
+        #expect(ahead.marks == then.marks)
+        #expect(ahead.baseVersion == 5)
+    }
+
+    /// Whether what was decided ahead on one record is used for this work, how often it is asked.
+    private func isUsed(
+        _ ahead: SiteRecord,
+        for work: SiteWork,
+        on record: SiteRecord? = nil,
+        at now: Instant,
+        asked times: Int = 1
+    ) throws -> [Bool] {
+        var foresight = Foresight(tools)
+        foresight.look(at: ahead, due: try #require(ahead.state.nextDeadline))
+        return (0..<times).map { _ in foresight.take(work, on: record ?? ahead, now: now) != nil }
+    }
+
+    @Test func `it is used once, and only on the version that it was decided on`() throws {
+        let record = record()
+        let now = try #require(record.state.nextDeadline) + .seconds(1)
+        var moved = record
+        moved.version += 1
+        #expect(try isUsed(record, for: work(at: now), at: now, asked: 2) == [true, false])
+        #expect(try isUsed(record, for: work(at: now), on: moved, at: now) == [false])
+    }
+
+    @Test func `it is not used before its time, long after it, nor with another command`() throws {
+        let record = record()
+        let due = try #require(record.state.nextDeadline)
+        let (second, late) = (due + .seconds(1), due + .seconds(5))
+        #expect(try isUsed(record, for: work(at: due), at: due) == [false])
+        #expect(try isUsed(record, for: work(at: second), at: late) == [false])
+        #expect(try isUsed(record, for: work(at: late), at: late) == [false])
+        #expect(try isUsed(record, for: work(at: second, twice: true), at: second) == [false])
+    }
+
+    @Test func `a second deadline that came meanwhile is met after the first`() throws {
+        let record = record(exitSeconds: [60, 62])
+        let due = try #require(record.state.nextDeadline)
+        let now = due + .seconds(3)
+        var foresight = Foresight(tools)
+        foresight.look(at: record, due: due)
+        let held = foresight.take(work(at: now), on: record, now: now)
+        let taken = try #require(held).decision
+        #expect(taken.newState?.nextDeadline == due + .seconds(2))
+        #expect(taken.newState?.partitions.values.count { $0.phase == .armed(.away) } == 1)
+    }
+
+    @Test func `an engine ends the delays of many sites at their own moments`() async throws {
+        try await withStage { stage in
+            let world = stage.world
+            var places: [(site: Site, partition: Partition)] = []
+            for number in 0..<40 {
+                places.append(try await world.addSite("Shop \(number)", ofPartner: false))
+            }
+            for place in places {
+                _ = try await Shop(stage, place).command(.arm(.init(mode: .away)))
+            }
+            stage.clock.advance(by: .seconds(50))
+            stage.clock.advance(by: .seconds(11))
+            await stage.collector.wait(for: 3 * places.count)
+            let ends = try await stage.log().filter { $0.type == .partitionArmed }
+            #expect(Set(ends.compactMap(\.siteID)).count == 40)
+            #expect(ends.allSatisfy { $0.createdAt <= stage.clock.now })
+            #expect(try await stage.ledger.read { try $0.verify() } == [])
+        }
+    }
+}
