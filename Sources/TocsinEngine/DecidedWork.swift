@@ -26,6 +26,14 @@ final class DecidedWork: Sendable {
         newDue = isKnown ? nil : due
     }
 
+    /// The same work at another moment.
+    init(_ work: SiteWork, _ other: DecidedWork, _ decision: Decision) {
+        self.work = work
+        self.decision = decision
+        (record, settlements, inquiries) = (other.record, other.settlements, other.inquiries)
+        (newDue, seenDevices) = (other.newDue, other.seenDevices)
+    }
+
     /// The site as it is now, if the decision has changed it.
     func record(version: Int64) -> SiteRecord? { decision.newState.map { record.changed(to: $0, version: version) } }
 

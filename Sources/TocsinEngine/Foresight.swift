@@ -1,11 +1,13 @@
+import Synchronization
 import TocsinCore
 import TocsinLedger
 
 /// What deadlines will do, decided and encoded in the quiet moments before they are due.
 ///
 /// At a closing time thousands of deadlines end in one second, and all of them are known beforehand. What one does is a
-/// function of its site's version and of the moment; so it is decided ahead for the moment at which an idle server would
-/// decide it, and when the time has come only stored.
+/// function of its site's version and of the time; so it is decided ahead, and when the time has come only the moment and the
+/// events' ids that tell it are put in. Whatever else depends on the moment is not held: each is decided for both ends of
+/// the time in which it may be taken, and the one, moved to the other's moment, must be the other.
 struct Foresight {
     /// How far ahead deadlines are looked at; deciding 100,000 of them takes some ten seconds of one core.
     static let lead: Duration = .seconds(30)
@@ -13,42 +15,83 @@ struct Foresight {
     static let heldMaximum = 100_000
     /// Sites that are decided before a command is looked for again: a millisecond or two of work.
     static let sitesAtOnce = 16
-    /// What is taken later than this after its moment is decided anew: events say how late they are beyond 5 s.
+    /// What is taken later than this after its deadline is decided anew.
     static let lateMaximum: Duration = .seconds(4)
 
-    /// By site; each is decided as of its decision's moment.
-    private var held: [SiteID: DecidedWork] = [:]
+    private struct Held {
+        var work: DecidedWork
+        /// From when on it holds.
+        var from: Instant
+        /// Until when it holds.
+        var until: Instant
+    }
+
+    private var held: [SiteID: Held] = [:]
+    /// What the engine decides with, but for its ids: those of here are never seen by anybody.
     private let tools: DecisionTools
 
-    init(_ tools: DecisionTools) { self.tools = tools }
+    /// Takes what the engine decides with.
+    init(_ tools: DecisionTools) {
+        self.tools = DecisionTools(
+            randomness: Placeholders(),
+            vault: tools.vault,
+            timeZones: tools.timeZones,
+            desk: tools.desk
+        )
+    }
 
     var hasRoom: Bool { held.count < Self.heldMaximum }
 
     /// Decides what a deadline of the site will do if nothing happens until then, and holds it if it may be.
     mutating func look(at record: SiteRecord, due: Instant) {
         let site = record.configuration.site
-        let moment = due + DeadlineTimer.settleTime
+        let (from, until) = (due + DeadlineTimer.settleTime, due + Self.lateMaximum)
         // A partner is asked in its turn; alarms have to be loaded with the site.
         guard hasRoom, !record.isReconfigured, record.state.pendingCommands.isEmpty, !tools.desk.asksPartner(of: site),
-            record.state.alarmedIncidents.isEmpty
+            record.state.alarmedIncidents.isEmpty,
+            let first = decide(record, at: from), let last = decide(record, at: until),
+            first.decision.isMovable(to: last.decision)
         else { return }
-        let command = SiteCommand(siteID: site.id, receivedAt: moment, kind: .deadline)
+        let command = SiteCommand(siteID: site.id, receivedAt: from, kind: .deadline)
         let work = SiteWork(siteID: site.id, commands: [command])
-        guard var plan = try? work.decide(on: record, at: moment, tools: tools), plan.isDecisionAlone else { return }
-        plan.decision.encode()
-        held[site.id] = DecidedWork(work, plan)
+        held[site.id] = Held(work: DecidedWork(work, first), from: from, until: until)
     }
 
-    /// Hands out what was decided for this work, if it still holds.
-    mutating func take(_ work: SiteWork, on record: SiteRecord, now: Instant) -> DecidedWork? {
+    private func decide(_ record: SiteRecord, at now: Instant) -> Plan? {
+        let command = SiteCommand(siteID: record.configuration.site.id, receivedAt: now, kind: .deadline)
+        let work = SiteWork(siteID: command.siteID, commands: [command])
+        guard var plan = try? work.decide(on: record, at: now, tools: tools), plan.isDecisionAlone else { return nil }
+        plan.decision.encode()
+        return plan
+    }
+
+    /// Hands out what was decided for this work, if it still holds, as of now.
+    mutating func take(
+        _ work: SiteWork,
+        on record: SiteRecord,
+        now: Instant,
+        _ randomness: any Randomness
+    ) -> DecidedWork? {
         if held.isEmpty { return nil }
         guard let found = held.removeValue(forKey: work.siteID), let arrival = work.arrivalOfDeadlineAlone,
-            found.record.version == record.version, !record.isReconfigured
+            found.work.record.version == record.version, !record.isReconfigured,
+            found.from <= arrival, arrival <= now, now <= found.until
         else { return nil }
-        let moment = found.decision.at
-        return moment <= arrival && arrival <= now && now <= moment + Self.lateMaximum ? found : nil
+        var decision = found.work.decision
+        guard decision.move(to: now, drawing: { randomness.id(at: now) }) else { return nil }
+        return DecidedWork(work, found.work, decision)
     }
 
     /// Forgets a site that is gone.
     mutating func forget(_ site: SiteID) { held[site] = nil }
+}
+
+/// Counts: ids that stand in for those that are drawn when the time has come, so that looking ahead draws nothing.
+private final class Placeholders: Randomness {
+    private let count = Atomic<UInt64>(0)
+
+    func next() -> UInt64 {
+        // Spread over all bits, so that none of them is in a text by chance; one that is keeps a decision from being held.
+        count.wrappingAdd(1, ordering: .relaxed).newValue &* 0x9E37_79B9_7F4A_7C15
+    }
 }

@@ -316,7 +316,7 @@ package final class SiteEngine: Service {
                 continue
             }
             do {
-                if let ahead = cache.foresight.take(work, on: record, now: now) {
+                if let ahead = cache.foresight.take(work, on: record, now: now, tools.randomness) {
                     decided.append(ahead)
                     decisions.append(ahead.decision)
                     continue

@@ -28,8 +28,7 @@ package struct Decision: Sendable {
 
     /// Sendable: changed only while one decision alone holds it, so that no two threads can meet in it.
     private final class Box: @unchecked Sendable {
-        // Reached only through the decision that holds it, where the compiler checks who is at it; so nobody else need.
-        @exclusivity(unchecked) var parts: Parts
+        var parts: Parts
 
         init(_ parts: Parts) { self.parts = parts }
     }
@@ -80,6 +79,37 @@ package struct Decision: Sendable {
 
     private mutating func own() {
         if !isKnownUniquelyReferenced(&box) { box = Box(box.parts) }
+    }
+
+    /// Moves an encoded decision to another moment, with new ids for its events; false, and of no use any more, if it
+    /// cannot be.
+    ///
+    /// What the audit entries tell in detail is from then on in ``encoded`` alone.
+    package mutating func move(to at: Instant, drawing id: () -> EventID) -> Bool {
+        guard let moved = encoded?.moved(to: at, drawing: id) else { return false }
+        encoded = moved
+        own()
+        let before = box.parts.at
+        box.parts.at = at
+        for index in moved.events.indices { box.parts.events[index].id = moved.events[index].head.id }
+        for index in box.parts.audit.indices {
+            if box.parts.audit[index].at == before { box.parts.audit[index].at = at }
+            box.parts.audit[index].details = [:]
+        }
+        return true
+    }
+
+    /// Whether moving this decision to the moment of the other makes the other of it, so that nothing else of them depends
+    /// on the moment; both must be encoded.
+    package func isMovable(to other: Decision) -> Bool {
+        guard let encoded = other.encoded, encoded.events.count == events.count else { return false }
+        var (moved, bare) = (self, other)
+        var ids = encoded.events.map(\.head.id).makeIterator()
+        guard moved.move(to: other.at, drawing: { ids.next() ?? encoded.events[0].head.id }) else { return false }
+        for index in bare.audit.indices { bare.audit[index].details = [:] }
+        return moved.encoded == encoded && moved.events == bare.events && moved.audit == bare.audit
+            && moved.marks == bare.marks && moved.newState == bare.newState && moved.baseVersion == bare.baseVersion
+            && moved.isStateAlone && bare.isStateAlone
     }
 
     /// Whether nothing but a state, events, audit entries and marks would be stored.

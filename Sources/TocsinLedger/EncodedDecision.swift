@@ -37,10 +37,35 @@ package final class EncodedDecision: Equatable, Sendable {
             )
         }
         incidents = Set(decision.events.compactMap(\.body.incident))
-        let bodies = events.compactMap { event in event.body.map { (head: event.head, body: $0) } }
-        rows = bodies.count == events.count ? PackedEvents.pack(bodies) : nil
+        rows = Self.rows(of: events)
         audit = decision.audit.map(PackedAudit.pack)
         lastChange = decision.audit.lastIndex(where: \.changesState)
+    }
+
+    private init(_ other: EncodedDecision, _ events: [Event], _ audit: [[UInt8]]) {
+        (snapshot, due, incidents, lastChange) = (other.snapshot, other.due, other.incidents, other.lastChange)
+        self.events = events
+        self.audit = audit
+        rows = Self.rows(of: events)
+    }
+
+    private static func rows(of events: [Event]) -> [PackedEvents]? {
+        let bodies = events.compactMap { event in event.body.map { (head: event.head, body: $0) } }
+        return bodies.count == events.count ? PackedEvents.pack(bodies) : nil
+    }
+
+    /// The same at another moment, with new ids for its events; nil if one must be encoded by the commit.
+    func moved(to at: Instant, drawing id: () -> EventID) -> EncodedDecision? {
+        var (moved, audit) = ([Event](), audit)
+        moved.reserveCapacity(events.count)
+        for event in events {
+            let (old, new) = (event.head.id, id())
+            guard let body = event.body?.moved(from: old, to: new, createdAt: at) else { return nil }
+            moved.append(Event(head: event.head.moved(to: at, as: new), body: body))
+            // Which of the events a change set off stands in its entry.
+            for index in audit.indices { _ = audit[index].replace(old, by: new) }
+        }
+        return EncodedDecision(self, moved, audit)
     }
 
     package static func == (a: EncodedDecision, b: EncodedDecision) -> Bool {

@@ -9,10 +9,10 @@ import Synchronization
 /// a tenth of a second in which nothing was committed. What is copied was made durable by its commit; only the file's
 /// own fsync, before the log begins anew, is done here.
 final class Checkpoints: Sendable {
-    /// 128 MiB of 8 KiB pages: a page that changes often is then copied back seldom, and reopening still takes no second.
-    private static let pagesPerCheckpoint: Int32 = 16_000
-    /// 512 MiB, the log's size at most while writers never pause: then the writer itself copies what is left.
-    private static let pagesMaximum: Int32 = 64_000
+    /// 64 MiB of 8 KiB pages: a page that changes often is then copied back seldom, and reopening still takes no second.
+    private static let pagesPerCheckpoint: Int32 = 8_000
+    /// 256 MiB, the log's size at most while writers never pause: then the writer itself copies what is left.
+    private static let pagesMaximum: Int32 = 32_000
 
     private struct State {
         /// Opened when there is first something to copy: most programs that open a ledger never fill its log.

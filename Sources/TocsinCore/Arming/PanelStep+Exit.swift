@@ -39,9 +39,8 @@ extension PanelStep {
 
     /// The exit delay is over (T12–T15).
     mutating func exitEnded(_ partition: Partition) {
-        guard let exit = self[partition].exit, case .arming(let wanted?, let from) = self[partition].phase else {
-            return
-        }
+        let current = self[partition]
+        guard let exit = current.exit, case .arming(let wanted?, let from) = current.phase else { return }
         let target = unvacated(exit, wanted, from, partition) ? ArmingMode.stay : wanted
         let reasons = blockers(
             of: partition,

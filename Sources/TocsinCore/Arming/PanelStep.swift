@@ -47,8 +47,9 @@ struct PanelStep {
     // MARK: Looking
 
     subscript(_ partition: Partition) -> PartitionState {
-        // In its place: a partition's state is large, and a step reads and changes it member by member.
-        _read { yield state.partitions[partition.id, default: PartitionState(since: site.site.createdAt)] }
+        // Not lent with `_read`: an optimized build then took the exit delay apart that a guard had read from it (Swift 6.3),
+        // when the guard's next condition failed.
+        get { state.partitions[partition.id, default: PartitionState(since: site.site.createdAt)] }
         _modify { yield &state.partitions[partition.id, default: PartitionState(since: site.site.createdAt)] }
     }
 

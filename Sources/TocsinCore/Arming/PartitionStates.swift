@@ -36,9 +36,7 @@ package struct PartitionStates: Hashable, Sendable {
 
     /// The state of a partition, or that of one which has none yet.
     package subscript(_ id: PartitionID, default initial: @autoclosure () -> PartitionState) -> PartitionState {
-        _read {
-            if let index = index(of: id) { yield values[index] } else { yield initial() }
-        }
+        get { index(of: id).map { values[$0] } ?? initial() }
         _modify {
             let index = index(of: id) ?? insert(initial(), for: id)
             yield &values[index]

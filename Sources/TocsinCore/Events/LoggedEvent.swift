@@ -75,6 +75,19 @@ package final class EventHead: Hashable, Sendable {
         self.createdAt = createdAt
     }
 
+    /// The same event at another moment, under another id.
+    package func moved(to createdAt: Instant, as id: EventID) -> EventHead {
+        EventHead(
+            dealerID: dealerID,
+            id: id,
+            type: type,
+            siteID: siteID,
+            partnerID: partnerID,
+            audience: audience,
+            createdAt: createdAt
+        )
+    }
+
     package static func == (a: EventHead, b: EventHead) -> Bool {
         a === b
             || a.id == b.id && a.dealerID == b.dealerID && a.type == b.type && a.siteID == b.siteID

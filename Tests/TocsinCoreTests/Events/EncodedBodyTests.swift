@@ -38,6 +38,20 @@ struct EncodedBodyTests {
         }
     }
 
+    @Test func `a body that is moved to another moment is what would have been encoded then`() throws {
+        let other = EventID(stored: "evt_2")
+        let later = now + .seconds(86_399)
+        let armed = EventBody.partitionArmed(
+            PartitionArmed(partitionID: partition, siteID: site, mode: "\"created_at\":\"x", by: "user")
+        )
+        for body in [change, armed] {
+            let encoded = try #require(EncodedBody(body, id: id, createdAt: now))
+            let moved = encoded.moved(from: id, to: other, createdAt: later)
+            #expect(moved == EncodedBody(body, id: other, createdAt: later))
+            #expect(encoded.moved(from: other, to: id, createdAt: later) == nil)
+        }
+    }
+
     @Test func `what names an alarm waits for the commit, which numbers it`() {
         let body = EventBody.alarmCreated(
             AlarmCreated(
