@@ -9,6 +9,12 @@ package final class Inbox<Element: Sendable>: Sendable {
         var elements: [Element] = []
         var isClosed = false
         var consumer: CheckedContinuation<[Element]?, Never>?
+
+        mutating func take() -> [Element]? {
+            if elements.isEmpty { return nil }
+            defer { elements.removeAll(keepingCapacity: true) }
+            return elements
+        }
     }
 
     private let state = Mutex(State())
@@ -36,10 +42,7 @@ package final class Inbox<Element: Sendable>: Sendable {
     package func next() async -> [Element]? {
         await withCheckedContinuation { continuation in
             let ready = state.withLock { state -> [Element]?? in
-                if !state.elements.isEmpty {
-                    defer { state.elements.removeAll(keepingCapacity: true) }
-                    return .some(state.elements)
-                }
+                if let elements = state.take() { return .some(elements) }
                 if state.isClosed { return .some(nil) }
                 state.consumer = continuation
                 return nil
@@ -49,13 +52,7 @@ package final class Inbox<Element: Sendable>: Sendable {
     }
 
     /// Everything that waits now, if there is something.
-    package func takeWaiting() -> [Element]? {
-        state.withLock { state in
-            if state.elements.isEmpty { return nil }
-            defer { state.elements.removeAll(keepingCapacity: true) }
-            return state.elements
-        }
-    }
+    package func takeWaiting() -> [Element]? { state.withLock { $0.take() } }
 
     package var isClosed: Bool { state.withLock { $0.isClosed } }
 

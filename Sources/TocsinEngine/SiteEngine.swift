@@ -220,7 +220,8 @@ package final class SiteEngine: Service {
             if !flow.commits.isEmpty {
                 await finishFirst(&flow)
             } else if inbox.isClosed {
-                return nil
+                // What was taken in just before it was closed is still there.
+                return await inbox.next()
             } else if await !lookAhead(&flow.cache) {
                 return await inbox.next()
             }
