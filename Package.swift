@@ -70,7 +70,7 @@ let serverTargets: [Target] = [
             .product(name: "JWTKit", package: "jwt-kit"), crypto("Crypto"), logging, metrics, lifecycle,
         ]
     ),
-    layer("TocsinFleet", ["TocsinEngine", yams]),
+    layer("TocsinFleet", ["TocsinDelivery", yams]),
     .target(
         name: "TocsinLab",
         dependencies: [

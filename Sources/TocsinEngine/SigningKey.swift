@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import TocsinCore
+import TocsinLedger
 
 /// The key pair that an endpoint's `v1a` signatures are made with (Standard Webhooks: ed25519).
 package enum SigningKey {
@@ -17,6 +18,24 @@ package enum SigningKey {
         return (
             privatePrefix + both.base64EncodedString(),
             publicPrefix + key.publicKey.rawRepresentation.base64EncodedString()
+        )
+    }
+
+    /// Gives an endpoint that asks for `v1a` a key pair, unless it has one that stays.
+    package static func complete(
+        _ endpoint: Endpoint,
+        in transaction: any LedgerTransaction,
+        vault: Vault,
+        randomness: some Randomness,
+        at now: Instant
+    ) throws {
+        guard endpoint.signature == .v1a else { return }
+        let secrets = try transaction.secrets(of: endpoint.id)
+        if secrets.contains(where: { $0.publicKey != nil && $0.expiresAt == nil }) { return }
+        let pair = try make(randomness)
+        let sealed = try vault.seal(Array(pair.secret.utf8), context: WebhookSecret.vaultContext(of: endpoint.id))
+        try transaction.insert(
+            EndpointSecret(endpointID: endpoint.id, sealed: sealed, createdAt: now, publicKey: pair.publicKey)
         )
     }
 

@@ -70,6 +70,11 @@ struct FleetExport {
         if endpoint.concurrency != Endpoint.defaultConcurrency { object["concurrency"] = JSON(endpoint.concurrency) }
         object["rate_per_second"] = endpoint.ratePerSecond.map { JSON($0) }
         object["retry_schedule"] = endpoint.retrySchedule.map { .array($0.map { JSON($0) }) }
+        if endpoint.signature != .v1 { object["signature"] = .string(endpoint.signature.rawValue) }
+        // As the API shows it: the file that is written holds no private key.
+        object["client_certificate"] = endpoint.clientCertificate.map {
+            ["fingerprint": .string($0.fingerprint), "expires_at": .string($0.expiresAt.rfc3339Seconds)]
+        }
         return .object(object)
     }
 

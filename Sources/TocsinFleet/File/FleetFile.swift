@@ -46,6 +46,18 @@ package struct FleetEndpoint: Sendable {
     package var concurrency: Int?
     package var ratePerSecond: Int?
     package var retrySchedule: [Int]?
+    package var signature: SignatureScheme?
+    package var clientCertificate: FleetCertificate?
+}
+
+/// What the file says of the certificate that an endpoint's receiver asks of us (mutual TLS).
+package enum FleetCertificate: Sendable {
+    /// `null`: the endpoint shows none.
+    case none
+    /// Chain and private key, as ``ClientIdentity/text(certificate:privateKey:)`` writes them, which were found to belong together.
+    case whole(text: String, fingerprint: String, expiresAt: Instant, at: Place)
+    /// By its fingerprint only, as an export and the API show it: keeps what is there.
+    case shown(fingerprint: String, at: Place)
 }
 
 package struct FleetPartner: Sendable {

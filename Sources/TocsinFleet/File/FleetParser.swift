@@ -133,7 +133,10 @@ struct FleetParser {
     }
 
     private mutating func endpoint(_ node: Node, at place: Place, isPartners: Bool) -> FleetEndpoint? {
-        let optional = ["ordering", "headers", "concurrency", "rate_per_second", "retry_schedule"]
+        let optional = [
+            "ordering", "headers", "concurrency", "rate_per_second", "retry_schedule", "signature",
+            "client_certificate",
+        ]
         guard let members = reader.members(node, at: place, required: ["url", "events"], optional: optional) else {
             return nil
         }
@@ -154,6 +157,8 @@ struct FleetParser {
                 "must have 1 to \(Self.retryStepsMaximum) steps in seconds; leave it out for the default"
             )
         }
+        let signature: SignatureScheme? = reader.choice(members, "signature")
+        let certificate = clientCertificate(members)
         guard let url, let events else { return nil }
         return FleetEndpoint(
             place: place,
@@ -163,7 +168,9 @@ struct FleetParser {
             headers: headers,
             concurrency: concurrency,
             ratePerSecond: rate,
-            retrySchedule: steps
+            retrySchedule: steps,
+            signature: signature,
+            clientCertificate: certificate
         )
     }
 

@@ -69,6 +69,16 @@ struct MemberReader {
         return nil
     }
 
+    /// A text of several lines, such as PEM.
+    mutating func lines(_ members: Members, _ name: String, upTo limit: Int) -> String? {
+        guard let node = members.node(name) else { return nil }
+        guard case .string(let text)? = node.scalarValue, !text.isEmpty, text.utf8.count <= limit else {
+            problems.add(members.place(of: name), "must be a text of 1 to \(limit) characters, its lines behind “|”")
+            return nil
+        }
+        return text
+    }
+
     mutating func marked(_ members: Members, _ name: String) -> Marked<String>? {
         text(members, name).map { Marked(value: $0, place: members.place(of: name)) }
     }

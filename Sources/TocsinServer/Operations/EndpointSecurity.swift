@@ -94,19 +94,13 @@ enum EndpointSecurity {
 
     /// Gives an endpoint that asks for `v1a` a key pair unless it has one that stays; returns it as it then is.
     static func completed(_ endpoint: Endpoint, _ call: Call, _ transaction: any LedgerTransaction) throws -> Endpoint {
-        guard endpoint.signature == .v1a else { return endpoint }
-        let stays = try transaction.secrets(of: endpoint.id).contains { $0.publicKey != nil && $0.expiresAt == nil }
-        if !stays { try transaction.insert(newKeyPair(of: endpoint.id, call)) }
-        return try EndpointOperations.found(endpoint.id, call, transaction)
-    }
-
-    static func newKeyPair(of id: EndpointID, _ call: Call) throws -> EndpointSecret {
-        let pair = try SigningKey.make(call.services.randomness)
-        return EndpointSecret(
-            endpointID: id,
-            sealed: try call.services.vault.seal(pair.secret.utf8, context: WebhookSecret.vaultContext(of: id)),
-            createdAt: call.receivedAt,
-            publicKey: pair.publicKey
+        try SigningKey.complete(
+            endpoint,
+            in: transaction,
+            vault: call.services.vault,
+            randomness: call.services.randomness,
+            at: call.receivedAt
         )
+        return try EndpointOperations.found(endpoint.id, call, transaction)
     }
 }
