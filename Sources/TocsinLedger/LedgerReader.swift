@@ -150,8 +150,9 @@ package protocol EndpointWriter {
     func expireSecrets(of endpoint: EndpointID, madeBefore instant: Instant, at expiry: Instant) throws
     /// Moves a cursor to where the admin wants it, forwards or back (re-enable: skip to now, replay since).
     func setCursor(_ cursor: EndpointCursor) throws
-    /// Ends as `withdrawn` whatever of the endpoint is still to be tried again (re-enable: skip to now).
-    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws
+    /// Ends as `withdrawn` whatever of the endpoint is still to be tried again (re-enable: skip to now); returns how many.
+    @discardableResult
+    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws -> Int
     /// Forgets what became of the deliveries behind a place in a log, which is sent anew (re-enable: replay since).
     func forgetDeliveries(of endpoint: EndpointID, after place: EventPosition) throws
 }

@@ -221,16 +221,52 @@ import TocsinLedger
             let id = try await place.endpoint(world)
             try await world.toggle(place.scene, times: 3)
             let dealer = DealerID(stored: place.scene.dealer)
-            let retried = try await world.retry(sequence: 1, of: dealer, to: id)
+            let retried = try await world.retry(sequence: 2, of: dealer, to: id)
+            try await world.deliver(sequence: 4, of: dealer, to: id)
             let path = "/v1/endpoints/\(id)/actions"
             _ = try await world.send(.post, "\(path)/disable", as: place.admin)
 
-            #expect(try await world.send(.post, "\(path)/enable", as: place.admin, ["mode": "skip"]).status == 200)
+            let enabled = try await world.send(.post, "\(path)/enable", as: place.admin, ["mode": "skip"])
+            #expect(enabled.status == 200)
+            // Three reports make six entries, of which the endpoint takes three: one has failed, one was delivered.
+            #expect(enabled["skipped"] == ["log_entries": 6, "events": 1, "retries": 1])
+            let audit = try await world.send(.get, "/v1/audit?action=endpoint.enable", as: place.admin)
+            let entry = try #require(audit["data"]?.array?.first)
+            #expect(entry["details"]?["skipped"] == enabled["skipped"])
+            #expect(entry["explanation"]?.string?.contains("6 entries of the log passed over, 1 of them") == true)
 
             #expect(try await Self.cursor(id, world) == world.lastSequence(of: place.scene.dealer))
             #expect(try await world.ledger.read { try $0.nextDue(of: id) } == nil)
             let delivery = try await world.send(.get, "/v1/deliveries/\(retried.id)", as: place.admin)
             #expect(delivery["state"]?.string == "withdrawn")
+        }
+    }
+
+    @Test func `a long backlog that is skipped is told by the log's positions alone`() async throws {
+        try await ServerWorld.run { world in
+            let place = try await Place(world)
+            let id = try await place.endpoint(world)
+            let dealer = DealerID(stored: place.scene.dealer)
+            let entries = SkippedBacklog.countedMaximum + 1
+            let before = try await world.lastSequence(of: place.scene.dealer)
+            let drafts = (0..<entries).map { number in
+                EventDraft(
+                    id: world.services.randomness.id(at: ServerWorld.start + .milliseconds(number)),
+                    siteID: nil,
+                    partitionID: nil,
+                    audience: .everyone,
+                    body: .testPing(TestPing(endpointID: id, message: "One of many."))
+                )
+            }
+            _ = try await world.ledger.write { try $0.append(drafts, to: dealer, at: ServerWorld.start) }
+            let path = "/v1/endpoints/\(id)/actions"
+            _ = try await world.send(.post, "\(path)/disable", as: place.admin)
+            let enabled = try await world.send(.post, "\(path)/enable", as: place.admin, ["mode": "skip"])
+            #expect(enabled["skipped"] == ["log_entries": .integer(entries), "retries": 0])
+            #expect(try await Self.cursor(id, world) == before + entries)
+            _ = try await world.send(.post, "\(path)/disable", as: place.admin)
+            let again = try await world.send(.post, "\(path)/enable", as: place.admin, ["mode": "resume"])
+            #expect(again["skipped"] == nil)
         }
     }
 
@@ -345,7 +381,7 @@ import TocsinLedger
             _ = try await world.retry(sequence: 1, of: dealer, to: id)
             try await world.ledger.write { try $0.setCursor(EndpointCursor(endpointID: id, position: last)) }
             #expect(try await world.send(.delete, site, as: place.admin).code == "undelivered_events")
-            try await world.ledger.write { try $0.withdrawDeliveries(of: id, at: ServerWorld.start) }
+            _ = try await world.ledger.write { try $0.withdrawDeliveries(of: id, at: ServerWorld.start) }
             #expect(try await world.send(.delete, site, as: place.admin).status == 204)
         }
     }

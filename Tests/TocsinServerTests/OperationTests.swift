@@ -1,9 +1,9 @@
 import HTTPTypes
 import Testing
-import TocsinCore
 import TocsinJSON
 import TocsinLedger
 
+@testable import TocsinCore
 @testable import TocsinServer
 
 /// Durable tasks over the API.
@@ -172,6 +172,35 @@ import TocsinLedger
             _ = try await world.send(.post, cancel, as: place.admin)
             let answer = try await place.replay(world)
             #expect(answer.status == 409 && answer.code == "endpoint_disabled")
+        }
+    }
+
+    @Test func `an operation whose endpoint does not answer says so, and when it is tried again`() async throws {
+        try await ServerWorld.run { world in
+            let place = try await Place(world)
+            let begun = try await place.replay(world)
+            #expect(begun["stalled"] == nil && begun["breaker"] == ["state": "closed"])
+            let path = "/v1/operations/\(try begun.string("operation_id"))"
+            var breaker = CircuitBreaker(failuresToOpen: 1)
+            _ = breaker.failed(at: world.clock.now, asked: nil, jitter: 0.5)
+            world.deliveries.set(breaker)
+            let probe = try #require(breaker.pausesUntil)
+            let shown = try await world.send(.get, path, as: place.key)
+            #expect(shown["stalled"]?.string == "breaker_open")
+            #expect(shown["breaker"] == ["state": "open", "probe_at": .string(probe.rfc3339Seconds)])
+            let endpoint = try await world.send(.get, "/v1/endpoints/\(place.endpoint)", as: place.admin)
+            #expect(endpoint["breaker"] == shown["breaker"])
+            world.clock.advance(.seconds(60))
+            let probing = try await world.send(.get, path, as: place.key)
+            #expect(probing["stalled"]?.string == "breaker_open" && probing["breaker"]?["state"]?.string == "half_open")
+            let list = try await world.send(.get, "/v1/operations", as: place.admin)
+            #expect(list["data"]?.array?.first?["stalled"]?.string == "breaker_open")
+
+            _ = try await world.send(.post, "\(place.actions)/disable", as: place.admin)
+            let disabled = try await world.send(.get, path, as: place.admin)
+            #expect(disabled["stalled"]?.string == "endpoint_disabled" && disabled["breaker"] == nil)
+            let cancelled = try await world.send(.post, "\(path)/actions/cancel", as: place.admin)
+            #expect(cancelled["stalled"] == nil && cancelled["breaker"] == nil)
         }
     }
 

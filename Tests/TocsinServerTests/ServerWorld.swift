@@ -34,6 +34,7 @@ final class NotedDeliveries: DeliveryControl {
     private let randomness: any Randomness
     private let broadcaster: EventBroadcaster
     private let noted = Mutex<[String]>([])
+    private let shownBreaker = Mutex(CircuitBreaker())
 
     init(ledger: any Ledger, clock: any WallClock, randomness: any Randomness, broadcaster: EventBroadcaster) {
         self.ledger = ledger
@@ -56,7 +57,9 @@ final class NotedDeliveries: DeliveryControl {
     func appChanged(_ id: AppID) async { note("changed \(id)") }
     func endpointDeleted(_ id: EndpointID) async { note("deleted \(id)") }
     func partnerChanged(_ id: PartnerID) async { note("changed \(id)") }
-    func breaker(of id: EndpointID) -> CircuitBreaker { CircuitBreaker() }
+    func breaker(of id: EndpointID) -> CircuitBreaker { shownBreaker.withLock { $0 } }
+    /// From now on every endpoint's breaker stands like this.
+    func set(_ breaker: CircuitBreaker) { shownBreaker.withLock { $0 = breaker } }
     func flush() async { note("flush") }
 
     func sendTest(_ id: EndpointID) async throws -> LoggedEvent {

@@ -143,7 +143,7 @@ extension SQLiteTransaction {
         )
     }
 
-    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws {
+    func withdrawDeliveries(of endpoint: EndpointID, at instant: Instant) throws -> Int {
         try database.run(
             """
             UPDATE exceptional_delivery SET state = 'withdrawn', next_attempt_at = NULL, updated_at = ?

@@ -102,7 +102,13 @@ enum EndpointActions {
         body: .json(
             .object([.required("mode", .oneOf(["resume", "skip", "replay"])), .optional("since", .time)])
         ),
-        replies: [.ok("The enabled endpoint.", EndpointOperations.schema)],
+        replies: [
+            .ok(
+                "The enabled endpoint.",
+                Schema.object(EndpointOperations.members + [.optional("skipped", SkippedBacklog.schema)])
+                    .named("EnabledEndpoint")
+            )
+        ],
         errors: [.endpointNotFound, .endpointEnabled, .timestampNotUTC],
         handle: { call in
             let id = try EndpointOperations.endpointID(call)
@@ -123,14 +129,22 @@ enum EndpointActions {
                 if mode != "resume", let task = try transaction.runningTask(of: id) {
                     _ = try transaction.cancel(task, at: now)
                 }
+                var skipped: SkippedBacklog?
+                if mode == "skip" {
+                    skipped = try SkippedBacklog(of: endpoint, transaction)
+                    skipped?.retries = try transaction.withdrawDeliveries(of: id, at: now)
+                }
                 try moveCursors(of: id, mode: mode, since: since, transaction)
-                if mode == "skip" { try transaction.withdrawDeliveries(of: id, at: now) }
-                return EndpointOperations.change(
-                    .ok(EndpointOperations.json(endpoint)),
+                var object = EndpointOperations.object(endpoint)
+                object["skipped"] = skipped?.json
+                var change = EndpointOperations.change(
+                    .ok(.object(object)),
                     "endpoint.enable",
                     endpoint,
-                    "The endpoint was enabled (\(mode))."
+                    "The endpoint was enabled (\(mode)\(skipped.map { ": \($0.clause)" } ?? ""))."
                 )
+                change.details["skipped"] = skipped?.json
+                return change
             }
             await call.services.deliveries.endpointChanged(id)
             return reply

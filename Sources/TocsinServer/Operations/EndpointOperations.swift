@@ -57,10 +57,10 @@ enum EndpointOperations {
         of: .oneOf(EventType.allCases.filter(\.isSubscribable).map(\.rawValue)),
         count: 1...EventType.allCases.count
     )
-    private static let breaker = Schema.object([
+    static let breakerSchema = Schema.object([
         .required("state", .oneOf(CircuitBreaker.State.self)), .optional("probe_at", .time),
     ])
-    .described(
+    private static let breaker = breakerSchema.described(
         "Only where a single enabled endpoint is read. `open`: it does not answer, and is left alone until `probe_at`."
     )
     private static let concurrency = Schema.integer(1...64).described("Attempts in flight at once.")
@@ -112,7 +112,7 @@ enum EndpointOperations {
         return .object(object)
     }
 
-    private static func json(_ breaker: CircuitBreaker, at now: Instant) -> JSON {
+    static func json(_ breaker: CircuitBreaker, at now: Instant) -> JSON {
         var object: JSONObject = ["state": .string(breaker.state(at: now).rawValue)]
         object["probe_at"] = breaker.pausesUntil.map { .string($0.rfc3339Seconds) }
         return .object(object)

@@ -93,7 +93,8 @@ enum EndpointTasks {
             try refuse(endpoint, transaction)
             let task = try task(kind, taskID, endpoint, call, transaction)
             try transaction.insert(task)
-            let json = TaskOperations.json(task, counts: task.counts, endpoint: endpoint, at: call.receivedAt)
+            let stands = TaskOperations.Standing(of: endpoint, call)
+            let json = TaskOperations.json(task, counts: task.counts, stands: stands, at: call.receivedAt)
             return EndpointOperations.change(
                 Reply(.accepted, body: .bytes(json.bytes, contentType: Reply.jsonType)),
                 kind == .replay ? "endpoint.replay" : "endpoint.resend_failed",

@@ -30,7 +30,16 @@ enum TaskOperations {
             "state",
             Schema.oneOf(DeliveryTask.State.self).described("`done`: everything was tried at least once.")
         ),
-        .optional("stalled", Schema.oneOf(["endpoint_disabled"]).described("Why it does not go on just now.")),
+        .optional(
+            "stalled",
+            Schema.oneOf(["endpoint_disabled", "breaker_open"]).described(
+                "Why it does not go on just now. `breaker_open`: the endpoint does not answer; `breaker` tells more."
+            )
+        ),
+        .optional(
+            "breaker",
+            EndpointOperations.breakerSchema.described("The endpoint's, while the operation runs there.")
+        ),
         .optional("reason", Schema.oneOf(["endpoint_deleted"]).described("Why it has failed.")),
         .optional("since", .time),
         .required("until", .time),
@@ -139,20 +148,44 @@ enum TaskOperations {
 
     private static func json(_ task: DeliveryTask, _ call: Call, _ reader: any LedgerReader) throws -> JSON {
         guard task.state == .running else {
-            return json(task, counts: task.counts, endpoint: nil, at: task.endedAt ?? task.updatedAt)
+            return json(task, counts: task.counts, stands: nil, at: task.endedAt ?? task.updatedAt)
         }
-        let endpoint = try reader.endpoint(task.endpointID, within: .platform)
-        return json(task, counts: try reader.counts(of: task.id), endpoint: endpoint, at: call.receivedAt)
+        let stands = try reader.endpoint(task.endpointID, within: .platform).map { Standing(of: $0, call) }
+        return json(task, counts: try reader.counts(of: task.id), stands: stands, at: call.receivedAt)
     }
 
-    static func json(_ task: DeliveryTask, counts: DeliveryTask.Counts, endpoint: Endpoint?, at now: Instant) -> JSON {
+    /// How the endpoint stands at which a task runs.
+    enum Standing {
+        case disabled
+        case enabled(CircuitBreaker)
+
+        init(of endpoint: Endpoint, _ call: Call) {
+            self = endpoint.isEnabled ? .enabled(call.services.deliveries.breaker(of: endpoint.id)) : .disabled
+        }
+    }
+
+    /// Tells what keeps a running task from going on.
+    private static func show(_ standing: Standing, at now: Instant, in object: inout JSONObject) {
+        switch standing {
+        case .disabled: object["stalled"] = "endpoint_disabled"
+        case .enabled(let breaker):
+            switch breaker.state(at: now) {
+            // One attempt under way that may fail is no progress.
+            case .open, .halfOpen: object["stalled"] = "breaker_open"
+            case .closed, .recovering: break
+            }
+            object["breaker"] = EndpointOperations.json(breaker, at: now)
+        }
+    }
+
+    static func json(_ task: DeliveryTask, counts: DeliveryTask.Counts, stands: Standing?, at now: Instant) -> JSON {
         var object: JSONObject = [
             "operation_id": .string(task.id.text),
             "kind": .string(task.kind.rawValue),
             "endpoint_id": .string(task.endpointID.text),
             "state": .string(task.state.rawValue),
         ]
-        if task.state == .running, endpoint?.isEnabled == false { object["stalled"] = "endpoint_disabled" }
+        if task.state == .running, let stands { show(stands, at: now, in: &object) }
         object["reason"] = task.reason.map(JSON.string)
         object["since"] = task.since.map { .string($0.rfc3339Milliseconds) }
         object["until"] = .string(task.until.rfc3339Milliseconds)
