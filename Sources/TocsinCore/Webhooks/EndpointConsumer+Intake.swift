@@ -24,6 +24,7 @@ extension EndpointConsumer {
         guard isActive, let lane = laneOfDealer[request.dealerID] else { return goOn(now) }
         var tookAll = true
         for event in events where event.sequence > lanes[lane].seenTo {
+            if takeEarly(event.sequence, in: lane) { continue }
             if rows.contains(event.sequence) {
                 passOver(event.sequence, in: lane)
             } else if !look(at: event, in: lane, now) {
@@ -49,6 +50,7 @@ extension EndpointConsumer {
     /// Takes the next event of a lane, or passes over it; false if there is no room for it now.
     mutating func look(at event: LoggedEvent, in lane: Int, _ now: Instant) -> Bool {
         guard isActive, !settings.holdsFresh else { return false }
+        if takeEarly(event.sequence, in: lane) { return true }
         if let hasRow = lanes[lane].ahead.removeValue(forKey: event.sequence) {
             if hasRow {
                 lanes[lane].passedAhead = event.sequence
@@ -131,7 +133,7 @@ extension EndpointConsumer {
         }
     }
 
-    private mutating func passOver(_ sequence: Int64, in lane: Int) {
+    mutating func passOver(_ sequence: Int64, in lane: Int) {
         lanes[lane].seenTo = sequence
         markMoved(lane)
         if !hasAskedToSaveCursors, lanes[lane].cursor - lanes[lane].savedCursor >= Self.cursorLagMaximum {

@@ -71,7 +71,8 @@ extension EndpointConsumer {
         }
         loading = Loading()
         // With order every row must be known, also those by which a blocked site overshot the limit.
-        actions.append(.loadRows(limit: isOrdered ? 2 * rowsLimit + limits.buffer + inFlight : rowsLimit + inFlight))
+        let all = 2 * rowsLimit + limits.buffer + inFlight + lanes.reduce(0) { $0 + $1.early.count }
+        actions.append(.loadRows(limit: isOrdered ? all : rowsLimit + inFlight))
     }
 
     /// Takes the rows that are due next, with their events; a missing one has outlived the log.
@@ -120,6 +121,7 @@ extension EndpointConsumer {
             positions.formUnion(retries[deliveryClass].items.map(\.event.position))
         }
         for case let held? in flights { positions.insert(held.event.position) }
+        for lane in lanes where !lane.early.isEmpty { positions.formUnion(lane.early.values.map(\.event.position)) }
         for line in lines.values {
             positions.formUnion(line.waiting.elements.map(\.event.position))
             positions.formUnion(line.stalled.map(\.event.position))
@@ -130,6 +132,7 @@ extension EndpointConsumer {
     /// Puts a row where it waits: behind its site's line, or with those that have a time.
     private mutating func place(_ held: Held) {
         guard let site = key(of: held.event) else { return insertRetry(held) }
+        if waitsForReading(held) { return }
         if held.isParked {
             // Who was told of it before a restart is told again: that is not recorded.
             noteParked(held.event, at: site)
@@ -143,6 +146,28 @@ extension EndpointConsumer {
         lines[site]?.isBlocked = true
         lines[site]?.waiting.insert(held) { $0.event.position > held.event.position }
         rowsInLines += 1
+    }
+
+    /// Keeps a row back whose event the log's reading has not come to: events of its site may lie before it.
+    ///
+    /// Such rows are there where the endpoint has not asked for order before: an alarm has passed a backlog then. A task's
+    /// rows are not kept back: it puts them in the way in the log's order, while nothing newer is read.
+    private mutating func waitsForReading(_ held: Held) -> Bool {
+        guard !held.isParked, held.task == nil, let lane = laneIndex(of: held.event),
+            held.event.sequence > lanes[lane].seenTo
+        else { return false }
+        lanes[lane].early[held.event.sequence] = held
+        lanes[lane].tail = max(lanes[lane].tail, held.event.sequence)
+        listIfBehind(lane)
+        return true
+    }
+
+    /// The log's reading has come to an event of which a row was kept back; false if there is none.
+    mutating func takeEarly(_ sequence: Int64, in lane: Int) -> Bool {
+        guard let held = lanes[lane].early.removeValue(forKey: sequence) else { return false }
+        passOver(sequence, in: lane)
+        place(held)
+        return true
     }
 
     private mutating func saveOutlived(_ row: ExceptionalDelivery, _ now: Instant) {

@@ -79,6 +79,8 @@ struct LogLane: Sendable {
     var ahead: [Int64: Bool] = [:]
     /// The last of them that the log's reading has passed: only its row tells of it by now.
     var passedAhead: Int64 = 0
+    /// With order: rows of events in front of `seenTo`, which have their turn when the log's reading comes to them.
+    var early: [Int64: EndpointConsumer.Held] = [:]
     private var sequences: [Int64] = []
     private var isDone: [Bool] = []
     private var head = 0

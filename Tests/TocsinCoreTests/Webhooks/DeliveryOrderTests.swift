@@ -82,6 +82,32 @@ struct `Order of a site` {
         #expect(next.first?.parked == rows[1].eventID)
     }
 
+    @Test func `a row from before order was asked for waits until what lies before it at its site was taken`() {
+        // Without order the alarm had passed the backlog, and failed.
+        var consumer = Sample.consumer(cursor: 0, tail: 4, ordering: .site, nextDue: now)
+        _ = consumer.wake(at: now)
+        var row = parkedRow(4, due: now)
+        row.state = .retrying
+        let loaded = consumer.loaded([(row: row, event: Sample.event(4, site: 1))], isComplete: true, at: now)
+        #expect(loaded.sends.isEmpty)
+        let read = loaded.reads.first
+        #expect(read?.after == 0)
+        guard let read else { return }
+        let events = [1, 2, 3].map { Sample.event($0, site: $0 == 2 ? 2 : 1) } + [Sample.event(4, site: 1)]
+        var actions = consumer.read(read, events: events, rows: [4], at: now)
+        var sent = actions.sends
+        var order: [Int64] = []
+        while !sent.isEmpty {
+            let next = sent.removeFirst()
+            order.append(next.event.sequence)
+            actions = consumer.finished(next.flight, .ok, at: now, jitter: 0.5)
+            sent += actions.sends
+        }
+        #expect(order.filter { $0 != 2 } == [1, 3, 4])
+        #expect(consumer.takeCursors().map(\.position.sequence) == [4])
+        #expect(consumer.isIdle && consumer.heldCount == 0)
+    }
+
     private func parkedRow(_ sequence: Int64, due: Instant) -> ExceptionalDelivery {
         ExceptionalDelivery(
             endpointID: Sample.endpoint,
