@@ -15,34 +15,58 @@ package final class DeadlineTimer: Service {
     package static let settleTime: Duration = .milliseconds(25)
     /// How soon a deadline is tried again that the ledger could not take.
     package static let retryAfterFailure: Duration = .seconds(1)
+    /// How many sites are woken together, so that each does not cost two locks of its own.
+    private static let sitesAtOnce = 256
     /// How many deadlines are read at once while starting.
     private static let pageSize = 5_000
 
     private struct Entry: Comparable {
         var due: Instant
+        /// Of those that are due in one millisecond, what was added first comes first.
+        var number: Int
         var site: SiteID
 
-        static func < (a: Entry, b: Entry) -> Bool { a.due == b.due ? a.site < b.site : a.due < b.due }
+        static func < (a: Entry, b: Entry) -> Bool { a.due == b.due ? a.number < b.number : a.due < b.due }
+
+        static func == (a: Entry, b: Entry) -> Bool { a.due == b.due && a.number == b.number }
+    }
+
+    /// Deadlines, the next one first.
+    private struct Entries {
+        private var heap = Heap<Entry>()
+        private var added = 0
+
+        var min: Entry? { heap.min }
+
+        /// Adds a deadline; true if it is the next one now.
+        mutating func add(_ site: SiteID, at due: Instant) -> Bool {
+            let isNext = heap.min.map { due < $0.due } ?? true
+            added += 1
+            heap.insert(Entry(due: due, number: added, site: site))
+            return isNext
+        }
+
+        mutating func removeMin() -> Entry { heap.removeMin() }
     }
 
     private let ledger: any Ledger
     private let clock: any WallClock
     private let logger: Logger
-    private let wake: @Sendable (SiteID, Instant, _ isDue: Bool) -> Bool
-    private let heap = Mutex(Heap<Entry>())
+    private let wake: @Sendable ([SiteID], Instant, _ areDue: Bool) -> Int
+    private let entries = Mutex(Entries())
     /// The same deadlines, until somebody has looked at them ahead of their time.
-    private let ahead = Mutex(Heap<Entry>())
+    private let ahead = Mutex(Entries())
     /// Somebody was told of upcoming deadlines, and has not taken all of them yet.
     private let isTold = Atomic(false)
     private let aheadSignal = WakeSignal()
     private let signal = WakeSignal()
 
-    /// Takes what to call when a site is due, or soon will be; it answers whether the command was taken.
+    /// Takes what to call when sites are due, or soon will be; it answers how many of them, the first ones, were taken.
     init(
         ledger: any Ledger,
         clock: any WallClock,
         logger: Logger,
-        wake: @escaping @Sendable (SiteID, Instant, _ isDue: Bool) -> Bool
+        wake: @escaping @Sendable ([SiteID], Instant, _ areDue: Bool) -> Int
     ) {
         self.ledger = ledger
         self.clock = clock
@@ -52,28 +76,17 @@ package final class DeadlineTimer: Service {
 
     /// Adds a deadline; an earlier one of the same site stays and does no harm.
     package func schedule(_ site: SiteID, at due: Instant) {
-        let entry = Entry(due: due, site: site)
-        let isNext = heap.withLock { heap in
-            let isNext = heap.min.map { due < $0.due } ?? true
-            heap.insert(entry)
-            return isNext
-        }
-        let isNextAhead = ahead.withLock { heap in
-            let isNext = heap.min.map { due < $0.due } ?? true
-            heap.insert(entry)
-            return isNext
-        }
-        if isNext { signal.signal() }
-        if isNextAhead { aheadSignal.signal() }
+        if entries.withLock({ $0.add(site, at: due) }) { signal.signal() }
+        if ahead.withLock({ $0.add(site, at: due) }) { aheadSignal.signal() }
     }
 
     /// Hands out some of the deadlines that are near, each once, the next first; those that are due already are left out.
     func takeUpcoming(limit: Int) -> [(site: SiteID, due: Instant)] {
         let now = clock.now
-        let taken = ahead.withLock { heap in
+        let taken = ahead.withLock { entries in
             var taken: [(site: SiteID, due: Instant)] = []
-            while taken.count < limit, let next = heap.min, next.due <= now + Foresight.lead {
-                heap.removeMin()
+            while taken.count < limit, let next = entries.min, next.due <= now + Foresight.lead {
+                _ = entries.removeMin()
                 if next.due > now { taken.append((next.site, next.due)) }
             }
             return taken
@@ -92,7 +105,7 @@ package final class DeadlineTimer: Service {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.tellUpcoming() }
                 while !Task.isCancelled {
-                    let due = self.heap.withLock { $0.min?.due }
+                    let due = self.entries.withLock { $0.min?.due }
                     await self.signal.wait(until: due.map { $0 + Self.settleTime }, clock: self.clock)
                     self.fire()
                 }
@@ -110,22 +123,24 @@ package final class DeadlineTimer: Service {
                 let next = ahead.withLock({ $0.min }), next.due - Foresight.lead <= now
             else { continue }
             isTold.store(true, ordering: .relaxed)
-            _ = wake(next.site, now, false)
+            _ = wake([next.site], now, false)
         }
     }
 
     private func fire() {
         let now = clock.now
         while true {
-            let entry = heap.withLock { heap -> Entry? in
-                guard let next = heap.min, next.due + Self.settleTime <= now else { return nil }
-                return heap.popMin()
+            let due = entries.withLock { entries in
+                var due: [Entry] = []
+                while due.count < Self.sitesAtOnce, let next = entries.min, next.due + Self.settleTime <= now {
+                    due.append(entries.removeMin())
+                }
+                return due
             }
-            guard let entry else { return }
-            if !wake(entry.site, now, true) {
-                schedule(entry.site, at: now + Self.retryAfterFailure)
-                return
-            }
+            if due.isEmpty { return }
+            let taken = wake(due.map(\.site), now, true)
+            for entry in due.dropFirst(taken) { schedule(entry.site, at: now + Self.retryAfterFailure) }
+            if taken < due.count { return }
         }
     }
 
@@ -136,14 +151,13 @@ package final class DeadlineTimer: Service {
             let from = after
             let page = try await ledger.read { try $0.pendingDeadlines(after: from, limit: Self.pageSize) }
             let now = clock.now
-            heap.withLock { heap in
+            entries.withLock { entries in
                 for deadline in page {
-                    let entry = Entry(due: deadline.due, site: deadline.site)
-                    heap.insert(entry)
-                    ahead.withLock { $0.insert(entry) }
+                    _ = entries.add(deadline.site, at: deadline.due)
+                    _ = ahead.withLock { $0.add(deadline.site, at: deadline.due) }
                     // It may be a command that waits for a partner: that is sent again before its time runs out.
                     if deadline.due > now, deadline.due <= now + PendingCommand.patience {
-                        heap.insert(Entry(due: now - Self.settleTime, site: deadline.site))
+                        _ = entries.add(deadline.site, at: now - Self.settleTime)
                     }
                 }
             }

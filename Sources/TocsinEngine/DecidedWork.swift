@@ -4,7 +4,8 @@ import TocsinLedger
 /// What is left of a plan when its decision is on its way into the ledger; an object, so that it is not copied on the way.
 final class DecidedWork: Sendable {
     let work: SiteWork
-    let record: SiteRecord
+    /// The site as it is once the decision is durable, if that changes it.
+    let changed: SiteRecord?
     let decision: Decision
     let settlements: [SiteWork.Settlement]
     /// What partners are asked once the decision is durable.
@@ -15,8 +16,8 @@ final class DecidedWork: Sendable {
 
     init(_ work: SiteWork, _ plan: Plan) {
         self.work = work
-        record = plan.record
         decision = plan.decision
+        changed = decision.newState.map { plan.record.changed(to: $0, version: plan.record.version + 1) }
         settlements = plan.settlements
         inquiries = plan.inquiries
         seenDevices = plan.seenDevices
@@ -30,12 +31,9 @@ final class DecidedWork: Sendable {
     init(_ work: SiteWork, _ other: DecidedWork, _ decision: Decision) {
         self.work = work
         self.decision = decision
-        (record, settlements, inquiries) = (other.record, other.settlements, other.inquiries)
+        (changed, settlements, inquiries) = (other.changed, other.settlements, other.inquiries)
         (newDue, seenDevices) = (other.newDue, other.seenDevices)
     }
-
-    /// The site as it is now, if the decision has changed it.
-    func record(version: Int64) -> SiteRecord? { decision.newState.map { record.changed(to: $0, version: version) } }
 
     /// Tells what of the devices is durable now, before anybody else hears of it.
     func tell(_ devices: DeviceRegistry) {

@@ -5,9 +5,9 @@ import TocsinLedger
 /// What deadlines will do, decided and encoded in the quiet moments before they are due.
 ///
 /// At a closing time thousands of deadlines end in one second, and all of them are known beforehand. What one does is a
-/// function of its site's version and of the time; so it is decided ahead, and when the time has come only the moment and the
-/// events' ids that tell it are put in. Whatever else depends on the moment is not held: each is decided for both ends of
-/// the time in which it may be taken, and the one, moved to the other's moment, must be the other.
+/// function of its site's version and of the time; so it is decided ahead, and when the time has come only the moment is
+/// put in. Whatever else depends on the moment is not held: each is decided for both ends of the time in which it may be
+/// taken, and the one, moved to the other's moment, must be the other. Its events' ids begin with the time at which it is due.
 struct Foresight {
     /// How far ahead deadlines are looked at; deciding 100,000 of them takes some ten seconds of one core.
     static let lead: Duration = .seconds(30)
@@ -27,12 +27,14 @@ struct Foresight {
     }
 
     private var held: [SiteID: Held] = [:]
-    /// What the engine decides with, but for its ids: those of here are never seen by anybody.
     private let tools: DecisionTools
+    /// The same but for its ids: what is decided with these is only compared, and they are never seen by anybody.
+    private let comparing: DecisionTools
 
     /// Takes what the engine decides with.
     init(_ tools: DecisionTools) {
-        self.tools = DecisionTools(
+        self.tools = tools
+        comparing = DecisionTools(
             randomness: Placeholders(),
             vault: tools.vault,
             timeZones: tools.timeZones,
@@ -49,15 +51,16 @@ struct Foresight {
         // A partner is asked in its turn; alarms have to be loaded with the site.
         guard hasRoom, !record.isReconfigured, record.state.pendingCommands.isEmpty, !tools.desk.asksPartner(of: site),
             record.state.alarmedIncidents.isEmpty,
-            let first = decide(record, at: from), let last = decide(record, at: until),
+            var first = decide(record, at: from, tools), let last = decide(record, at: until, comparing),
             first.decision.isMovable(to: last.decision)
         else { return }
+        first.decision = first.decision.bare()
         let command = SiteCommand(siteID: site.id, receivedAt: from, kind: .deadline)
         let work = SiteWork(siteID: site.id, commands: [command])
         held[site.id] = Held(work: DecidedWork(work, first), from: from, until: until)
     }
 
-    private func decide(_ record: SiteRecord, at now: Instant) -> Plan? {
+    private func decide(_ record: SiteRecord, at now: Instant, _ tools: DecisionTools) -> Plan? {
         let command = SiteCommand(siteID: record.configuration.site.id, receivedAt: now, kind: .deadline)
         let work = SiteWork(siteID: command.siteID, commands: [command])
         guard var plan = try? work.decide(on: record, at: now, tools: tools), plan.isDecisionAlone else { return nil }
@@ -69,16 +72,14 @@ struct Foresight {
     mutating func take(
         _ work: SiteWork,
         on record: SiteRecord,
-        now: Instant,
-        _ randomness: any Randomness
+        now: WrittenInstant
     ) -> DecidedWork? {
         if held.isEmpty { return nil }
         guard let found = held.removeValue(forKey: work.siteID), let arrival = work.arrivalOfDeadlineAlone,
-            found.work.record.version == record.version, !record.isReconfigured,
-            found.from <= arrival, arrival <= now, now <= found.until
+            found.work.decision.baseVersion == record.version, !record.isReconfigured,
+            found.from <= arrival, arrival <= now.instant, now.instant <= found.until
         else { return nil }
-        var decision = found.work.decision
-        guard decision.move(to: now, drawing: { randomness.id(at: now) }) else { return nil }
+        guard let decision = found.work.decision.moved(to: now) else { return nil }
         return DecidedWork(work, found.work, decision)
     }
 
@@ -86,7 +87,7 @@ struct Foresight {
     mutating func forget(_ site: SiteID) { held[site] = nil }
 }
 
-/// Counts: ids that stand in for those that are drawn when the time has come, so that looking ahead draws nothing.
+/// Counts: ids that stand in for those that are drawn when the time has come, so that a comparison draws nothing.
 private final class Placeholders: Randomness {
     private let count = Atomic<UInt64>(0)
 

@@ -12,7 +12,7 @@ package final class Inbox<Element: Sendable>: Sendable {
 
         mutating func take() -> [Element]? {
             if elements.isEmpty { return nil }
-            defer { elements.removeAll(keepingCapacity: true) }
+            defer { elements = [] }
             return elements
         }
     }
@@ -36,6 +36,23 @@ package final class Inbox<Element: Sendable>: Sendable {
         }
         consumer?.resume(returning: [element])
         return accepted
+    }
+
+    /// Adds the first of these for which there is room, and tells how many; none if the inbox is closed.
+    package func put(contentsOf elements: [Element]) -> Int {
+        let (count, consumer) = state.withLock { state -> (Int, CheckedContinuation<[Element]?, Never>?) in
+            if state.isClosed { return (0, nil) }
+            let count = min(elements.count, capacity - state.elements.count)
+            guard count > 0 else { return (0, nil) }
+            if let consumer = state.consumer {
+                state.consumer = nil
+                return (count, consumer)
+            }
+            state.elements += elements.prefix(count)
+            return (count, nil)
+        }
+        consumer?.resume(returning: Array(elements.prefix(count)))
+        return count
     }
 
     /// Everything that waits, as soon as there is something; nothing more once it is closed and empty.

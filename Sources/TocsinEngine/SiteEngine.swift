@@ -70,8 +70,10 @@ package final class SiteEngine: Service {
         self.relays = relays
         self.logger = logger
         let inbox = inbox
-        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { site, now, isDue in
-            inbox.put(SiteCommand(siteID: site, receivedAt: now, kind: isDue ? .deadline : .upcoming))
+        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { sites, now, isDue in
+            inbox.put(
+                contentsOf: sites.map { SiteCommand(siteID: $0, receivedAt: now, kind: isDue ? .deadline : .upcoming) }
+            )
         }
     }
 
@@ -306,6 +308,7 @@ package final class SiteEngine: Service {
         let records = try await load(works, &cache)
         let alarms = try await alarms(for: works, of: records)
         let now = clock.now
+        let written = WrittenInstant(now)
         var decided: [DecidedWork] = []
         decided.reserveCapacity(works.count)
         var decisions: [Decision] = []
@@ -317,7 +320,7 @@ package final class SiteEngine: Service {
                 continue
             }
             do {
-                if let ahead = cache.foresight.take(work, on: record, now: now, tools.randomness) {
+                if let ahead = cache.foresight.take(work, on: record, now: written) {
                     decided.append(ahead)
                     decisions.append(ahead.decision)
                     continue
@@ -397,9 +400,9 @@ package final class SiteEngine: Service {
         for index in decided.indices {
             let site = decided[index].work.siteID
             switch outcomes[index] {
-            case .committed(let events, let version):
+            case .committed(let events, _):
                 tools.recentSnapshots.committed(decided[index].decision)
-                if let record = decided[index].record(version: version) {
+                if let record = decided[index].changed {
                     cache.store(record, for: site)
                     if let due = decided[index].newDue { deadlines.schedule(site, at: due) }
                 }

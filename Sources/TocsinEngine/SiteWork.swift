@@ -7,7 +7,8 @@ struct SiteCommand: Sendable {
     /// Where the answer goes.
     typealias Reply<Answer> = CheckedContinuation<Result<Answer, LedgerError>, Never>
 
-    enum Kind: Sendable {
+    /// Behind a reference, for a command is handed on several times, by the thousand.
+    indirect enum Kind: Sendable {
         case report(ReportCommand, Reply<ReportResult>)
         case panel(PanelCommand, Reply<PanelResult>)
         case signals(SignalBatch, Reply<SignalResult>)

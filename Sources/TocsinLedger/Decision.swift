@@ -12,7 +12,6 @@ package struct Decision: Sendable {
         var partnerID: PartnerID?
         var baseVersion: Int64
         var newState: SiteState?
-        var at: Instant
         var alarms: [AlarmChange]
         var deviceChanges: [DeviceChange] = []
         var events: [EventDraft]
@@ -34,7 +33,8 @@ package struct Decision: Sendable {
     }
 
     private var box: Box
-    /// What was encoded already; nothing of the decision changes after that.
+    package var at: Instant
+    /// What was encoded already; nothing of the decision but its moment changes after that.
     package private(set) var encoded: EncodedDecision?
 
     package init(
@@ -55,6 +55,7 @@ package struct Decision: Sendable {
         snapshotLinks: [SnapshotLink] = [],
         relayCommands: [RelayCommand] = []
     ) {
+        self.at = at
         box = Box(
             Parts(
                 siteID: siteID,
@@ -62,7 +63,6 @@ package struct Decision: Sendable {
                 partnerID: partnerID,
                 baseVersion: baseVersion,
                 newState: newState,
-                at: at,
                 alarms: alarms,
                 events: events,
                 audit: audit,
@@ -81,35 +81,25 @@ package struct Decision: Sendable {
         if !isKnownUniquelyReferenced(&box) { box = Box(box.parts) }
     }
 
-    /// Moves an encoded decision to another moment, with new ids for its events; false, and of no use any more, if it
-    /// cannot be.
+    /// An encoded decision at another moment; nil if it cannot be moved.
     ///
-    /// What the audit entries tell in detail is from then on in ``encoded`` alone.
-    package mutating func move(to at: Instant, drawing id: () -> EventID) -> Bool {
-        guard let moved = encoded?.moved(to: at, drawing: id) else { return false }
-        encoded = moved
-        own()
-        let before = box.parts.at
-        box.parts.at = at
-        for index in moved.events.indices { box.parts.events[index].id = moved.events[index].head.id }
-        for index in box.parts.audit.indices {
-            if box.parts.audit[index].at == before { box.parts.audit[index].at = at }
-            box.parts.audit[index].details = [:]
-        }
-        return true
+    /// What tells the moment is right from then on in ``encoded`` alone, which is what is stored and published.
+    package func moved(to at: WrittenInstant) -> Decision? {
+        guard let encoded = encoded?.moved(to: at) else { return nil }
+        var moved = self
+        moved.at = at.instant
+        moved.encoded = encoded
+        return moved
     }
 
-    /// Whether moving this decision to the moment of the other makes the other of it, so that nothing else of them depends
-    /// on the moment; both must be encoded.
+    /// Whether moving this decision to the moment of the other makes the other of it, but for the ids of their events, so
+    /// that nothing else of them depends on the moment; both must be encoded.
     package func isMovable(to other: Decision) -> Bool {
-        guard let encoded = other.encoded, encoded.events.count == events.count else { return false }
-        var (moved, bare) = (self, other)
-        var ids = encoded.events.map(\.head.id).makeIterator()
-        guard moved.move(to: other.at, drawing: { ids.next() ?? encoded.events[0].head.id }) else { return false }
-        for index in bare.audit.indices { bare.audit[index].details = [:] }
-        return moved.encoded == encoded && moved.events == bare.events && moved.audit == bare.audit
-            && moved.marks == bare.marks && moved.newState == bare.newState && moved.baseVersion == bare.baseVersion
-            && moved.isStateAlone && bare.isStateAlone
+        guard let encoded, let moved = encoded.moved(to: WrittenInstant(other.at)),
+            moved == other.encoded?.renamed(as: encoded.events.map(\.head.id))
+        else { return false }
+        return marks == other.marks && newState == other.newState && baseVersion == other.baseVersion
+            && isStateAlone && other.isStateAlone
     }
 
     /// Whether nothing but a state, events, audit entries and marks would be stored.
@@ -118,6 +108,15 @@ package struct Decision: Sendable {
         return parts.alarms.isEmpty && parts.deviceChanges.isEmpty && parts.reportIDs.isEmpty
             && parts.idempotency.isEmpty && parts.notices.isEmpty && parts.snapshots.isEmpty
             && parts.snapshotLinks.isEmpty && parts.relayCommands.isEmpty
+    }
+
+    /// An encoded decision without what only its encoding needed.
+    ///
+    /// What is held for long, and taken apart in a busy moment, is better small.
+    package func bare() -> Decision {
+        var bare = self
+        (bare.events, bare.audit) = ([], [])
+        return bare
     }
 
     /// Encodes what can be before the commit, which otherwise does it.
@@ -131,7 +130,7 @@ package struct Decision: Sendable {
 
 extension Decision {
     package var siteID: SiteID {
-        _read { yield box.parts.siteID }
+        get { box.parts.siteID }
         _modify {
             own()
             yield &box.parts.siteID
@@ -139,7 +138,7 @@ extension Decision {
     }
 
     package var dealerID: DealerID {
-        _read { yield box.parts.dealerID }
+        get { box.parts.dealerID }
         _modify {
             own()
             yield &box.parts.dealerID
@@ -147,7 +146,7 @@ extension Decision {
     }
 
     package var partnerID: PartnerID? {
-        _read { yield box.parts.partnerID }
+        get { box.parts.partnerID }
         _modify {
             own()
             yield &box.parts.partnerID
@@ -156,7 +155,7 @@ extension Decision {
 
     /// The version that was decided on.
     package var baseVersion: Int64 {
-        _read { yield box.parts.baseVersion }
+        get { box.parts.baseVersion }
         _modify {
             own()
             yield &box.parts.baseVersion
@@ -165,24 +164,16 @@ extension Decision {
 
     /// The new state; none where only the audit log gets an entry.
     package var newState: SiteState? {
-        _read { yield box.parts.newState }
+        get { box.parts.newState }
         _modify {
             own()
             yield &box.parts.newState
         }
     }
 
-    package var at: Instant {
-        _read { yield box.parts.at }
-        _modify {
-            own()
-            yield &box.parts.at
-        }
-    }
-
     /// The alarms that it raises or changes; stored only if all of those are still of the versions decided on.
     package var alarms: [AlarmChange] {
-        _read { yield box.parts.alarms }
+        get { box.parts.alarms }
         _modify {
             own()
             yield &box.parts.alarms
@@ -190,7 +181,7 @@ extension Decision {
     }
 
     package var deviceChanges: [DeviceChange] {
-        _read { yield box.parts.deviceChanges }
+        get { box.parts.deviceChanges }
         _modify {
             own()
             yield &box.parts.deviceChanges
@@ -198,7 +189,7 @@ extension Decision {
     }
 
     package var events: [EventDraft] {
-        _read { yield box.parts.events }
+        get { box.parts.events }
         _modify {
             own()
             yield &box.parts.events
@@ -206,7 +197,7 @@ extension Decision {
     }
 
     package var audit: [AuditEntry] {
-        _read { yield box.parts.audit }
+        get { box.parts.audit }
         _modify {
             own()
             yield &box.parts.audit
@@ -214,7 +205,7 @@ extension Decision {
     }
 
     package var marks: [ScorecardMark] {
-        _read { yield box.parts.marks }
+        get { box.parts.marks }
         _modify {
             own()
             yield &box.parts.marks
@@ -223,7 +214,7 @@ extension Decision {
 
     /// The partner's own ids of the reports: seen before on the site within 7 days, the decision is not committed.
     package var reportIDs: [String] {
-        _read { yield box.parts.reportIDs }
+        get { box.parts.reportIDs }
         _modify {
             own()
             yield &box.parts.reportIDs
@@ -231,7 +222,7 @@ extension Decision {
     }
 
     package var idempotency: [IdempotencyRecord] {
-        _read { yield box.parts.idempotency }
+        get { box.parts.idempotency }
         _modify {
             own()
             yield &box.parts.idempotency
@@ -240,7 +231,7 @@ extension Decision {
 
     /// What the site's people are told; the commit finds out who they are.
     package var notices: [IssuedNotice] {
-        _read { yield box.parts.notices }
+        get { box.parts.notices }
         _modify {
             own()
             yield &box.parts.notices
@@ -249,7 +240,7 @@ extension Decision {
 
     /// Snapshots whose files are on the disk already.
     package var snapshots: [SnapshotDraft] {
-        _read { yield box.parts.snapshots }
+        get { box.parts.snapshots }
         _modify {
             own()
             yield &box.parts.snapshots
@@ -258,7 +249,7 @@ extension Decision {
 
     /// Stored snapshots that get an alarm.
     package var snapshotLinks: [SnapshotLink] {
-        _read { yield box.parts.snapshotLinks }
+        get { box.parts.snapshotLinks }
         _modify {
             own()
             yield &box.parts.snapshotLinks
@@ -267,7 +258,7 @@ extension Decision {
 
     /// What those who switch relays are told; a newer command of a relay takes the place of one that was not delivered.
     package var relayCommands: [RelayCommand] {
-        _read { yield box.parts.relayCommands }
+        get { box.parts.relayCommands }
         _modify {
             own()
             yield &box.parts.relayCommands

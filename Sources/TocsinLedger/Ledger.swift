@@ -65,8 +65,8 @@ package struct LedgerError: Error, Sendable, CustomStringConvertible {
 }
 
 /// A site as the engine holds it: configuration, arming state, and the version that the next commit must name.
-package struct SiteRecord: Hashable, Sendable {
-    /// Handed on with every decision and seldom changed: copies share it.
+package final class SiteRecord: Hashable, Sendable {
+    /// Seldom changed: the records of one site after the other share it.
     private final class Shared: Sendable {
         let configuration: SiteConfiguration
 
@@ -74,14 +74,14 @@ package struct SiteRecord: Hashable, Sendable {
     }
 
     private let shared: Shared
-    package var configuration: SiteConfiguration { _read { yield shared.configuration } }
-    package var state: SiteState
+    package var configuration: SiteConfiguration { shared.configuration }
+    package let state: SiteState
     /// +1 with every stored change of the site's state or configuration.
-    package var version: Int64
+    package let version: Int64
     /// The version that callers are shown and name: without the looks that only the engine had.
     package var shownVersion: Int64 { version - state.looks }
     /// The configuration was changed since the machine last saw it.
-    package var isReconfigured: Bool
+    package let isReconfigured: Bool
 
     package init(
         configuration: SiteConfiguration,
@@ -89,20 +89,24 @@ package struct SiteRecord: Hashable, Sendable {
         version: Int64,
         isReconfigured: Bool = false
     ) {
-        self.isReconfigured = isReconfigured
         shared = Shared(configuration)
         self.state = state
         self.version = version
+        self.isReconfigured = isReconfigured
     }
 
     /// The same site in another state, seen by the machine.
-    package func changed(to state: SiteState, version: Int64) -> SiteRecord {
-        var changed = self
-        (changed.state, changed.version, changed.isReconfigured) = (state, version, false)
-        return changed
+    private init(_ before: SiteRecord, _ state: SiteState, _ version: Int64) {
+        shared = before.shared
+        self.state = state
+        self.version = version
+        isReconfigured = false
     }
 
-    package static func == (a: Self, b: Self) -> Bool {
+    /// The same site in another state, seen by the machine.
+    package func changed(to state: SiteState, version: Int64) -> SiteRecord { SiteRecord(self, state, version) }
+
+    package static func == (a: SiteRecord, b: SiteRecord) -> Bool {
         a.version == b.version && a.isReconfigured == b.isReconfigured && a.state == b.state
             && (a.shared === b.shared || a.configuration == b.configuration)
     }

@@ -57,26 +57,32 @@ struct DecisionWriter {
     }
 
     private mutating func commit(_ decision: Decision) throws -> WrittenDecision {
-        for record in decision.idempotency {
-            if let known = try IdempotencyRecord.stored(like: record, database) { return .without(.knownKey(known)) }
-        }
-        let known = try knownReports(of: decision)
-        if !known.isEmpty { return .without(.knownReports(ids: known)) }
-        if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .without(.conflict) }
-        guard var counters = try counters(of: decision.dealerID) else { return .without(.conflict) }
         let encoded = decision.encoded ?? EncodedDecision(decision)
+        if !encoded.isStateAlone, let refusal = try refusal(of: decision) { return .without(refusal) }
+        guard var counters = try counters(of: decision.dealerID) else { return .without(.conflict) }
         guard let site = try storeState(of: decision, encoded) else { return .without(.conflict) }
-        let stored = decision.alarms.isEmpty ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
+        let stored = encoded.isStateAlone ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
         let incidentAlarms = try alarms(of: encoded.incidents, at: decision.siteID, beside: stored)
         let first = counters.sequence + 1
         let logged = try insertEvents(of: decision, encoded, incidentAlarms, &counters)
-        try insertAudit(of: decision, encoded.audit, in: counters.log, after: site.history ?? 0)
-        try insertRest(of: decision)
-        try insertSnapshots(of: decision, incidentAlarms)
+        try insertAudit(encoded.audit, in: counters.log, after: site.history ?? 0)
+        if !encoded.isStateAlone { try insertRest(of: decision, incidentAlarms) }
+        try insertMarks(of: decision)
         if !encoded.events.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
-        let version = decision.newState == nil ? decision.baseVersion : decision.baseVersion + 1
+        let version = encoded.snapshot == nil ? decision.baseVersion : decision.baseVersion + 1
         if let logged { return .without(.committed(events: logged, version: version)) }
         return .committed(encoded, first: first, version: version)
+    }
+
+    /// What keeps a decision from being stored whatever its site's version is.
+    private func refusal(of decision: Decision) throws -> CommitOutcome? {
+        for record in decision.idempotency {
+            if let known = try IdempotencyRecord.stored(like: record, database) { return .knownKey(known) }
+        }
+        let known = try knownReports(of: decision)
+        if !known.isEmpty { return .knownReports(ids: known) }
+        if !decision.alarms.isEmpty, try !alarms.isCurrent(decision.alarms) { return .conflict }
+        return nil
     }
 
     /// Appends the decision's events to its dealer's log.
@@ -98,6 +104,7 @@ struct DecisionWriter {
             return LoggedEvent(
                 encoded.events[index].head,
                 sequence: sequence,
+                createdAt: decision.at,
                 body: encoded.events[index].body?.bytes(sequence: sequence)
                     ?? Self.body(of: decision.events[index], decision.at, sequence, incidentAlarms)
             )
@@ -139,20 +146,19 @@ struct DecisionWriter {
 
     /// Appends the decision's audit entries; those that change the state are chained to the site's history.
     private mutating func insertAudit(
-        of decision: Decision,
-        _ packed: [[UInt8]],
+        _ entries: [EncodedDecision.Audit],
         in log: LogPlace,
         after history: Int64
     ) throws {
         var history = history
         // By their numbers: to walk through them would copy each entry.
-        for index in packed.indices {
+        for index in entries.indices {
             let id = try nextAudit()
-            let isChange = decision.audit[index].changesState
+            let isChange = entries[index].changesState
             try audits.insert(
-                packed[index],
+                entries[index].packed,
                 as: id,
-                at: decision.audit[index].at,
+                at: entries[index].at,
                 of: log,
                 previous: isChange ? history : nil
             )
@@ -222,7 +228,8 @@ struct DecisionWriter {
         }
     }
 
-    private func insertRest(of decision: Decision) throws {
+    private func insertRest(of decision: Decision, _ incidentAlarms: [IncidentID: AlarmNumber]) throws {
+        try insertSnapshots(of: decision, incidentAlarms)
         for change in decision.deviceChanges { try change.store(database) }
         for record in decision.idempotency { try record.store(database) }
         for notice in decision.notices { try notice.store(for: decision, database) }
@@ -234,6 +241,9 @@ struct DecisionWriter {
             )
             for report in decision.reportIDs { try insertion.run(decision.siteID, report, decision.at) }
         }
+    }
+
+    private func insertMarks(of decision: Decision) throws {
         guard let partner = decision.partnerID, !decision.marks.isEmpty else { return }
         let mark = try PreparedStatement(
             database,

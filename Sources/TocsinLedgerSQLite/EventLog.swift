@@ -90,9 +90,10 @@ struct EventInsertion {
         sequence += Int64(row.count)
     }
 
-    /// The same for events that are whole already.
+    /// The same for events of one moment that are whole already.
     func insert(_ events: [LoggedEvent], into log: LogPlace, after sequence: inout Int64) throws {
         let whole = events.map { (head: $0.head, body: EncodedBody(unfinished: $0.body, endsWithSequence: false)) }
-        for row in PackedEvents.pack(whole) { try insert(row, into: log, after: &sequence) }
+        guard let createdAt = events.first?.createdAt else { return }
+        for row in PackedEvents.pack(whole, at: createdAt) { try insert(row, into: log, after: &sequence) }
     }
 }

@@ -15,7 +15,7 @@ enum WrittenDecision: Sendable {
             let events = encoded.events.enumerated().compactMap { index, event in
                 let sequence = first + Int64(index)
                 let body = event.body?.bytes(sequence: sequence)
-                return body.map { LoggedEvent(event.head, sequence: sequence, body: $0) }
+                return body.map { LoggedEvent(event.head, sequence: sequence, createdAt: encoded.at, body: $0) }
             }
             return .committed(events: events, version: version)
         }

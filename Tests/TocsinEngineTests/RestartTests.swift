@@ -11,7 +11,7 @@ import TocsinSimulation
 import TocsinTestSupport
 
 /// I15 over the real ledger: a server that is stopped and started between all requests has the same future as one that
-/// runs on, byte for byte.
+/// runs on, byte for byte but for the ids that were drawn: those name the same events.
 ///
 /// `TOCSIN_SEED=n` plays a run again.
 @Suite(.timeLimit(.minutes(1))) struct RestartTests {
@@ -171,9 +171,19 @@ private struct Server: Sendable {
         return String(decoding: state.snapshot, as: UTF8.self)
     }
 
+    /// The log, each event's id replaced by its number: what is decided ahead draws ids that another run draws later, or
+    /// never.
     func log() async throws -> [String] {
-        try await ledger.read { [dealer] in try $0.events(of: dealer, after: 0, limit: 10_000) }
-            .map { "\($0.sequence) \($0.type.rawValue) \(String(decoding: $0.body, as: UTF8.self))" }
+        let events = try await ledger.read { [dealer] in try $0.events(of: dealer, after: 0, limit: 10_000) }
+        var numbers: [Substring: Int] = [:]
+        return events.map { event in
+            let body = String(decoding: event.body, as: UTF8.self).replacing(/evt_[0-9a-z]{26}/) { id in
+                let number = numbers[id.output] ?? numbers.count
+                numbers[id.output] = number
+                return "event \(number)"
+            }
+            return "\(event.sequence) \(event.type.rawValue) \(body)"
+        }
     }
 }
 

@@ -32,18 +32,24 @@ package struct EncodedBody: Equatable, Sendable {
     /// What stands before the moment of the commit; within a text it would have other quotes.
     private static let createdAt = Array("\"created_at\":\"".utf8)
 
-    /// The same body at another moment, under another id; nil if it does not tell them as expected.
-    package func moved(from old: EventID, to new: EventID, createdAt: Instant) -> EncodedBody? {
-        var bytes = unfinished
-        guard bytes.replace(old, by: new) else { return nil }
+    /// The same body at another moment; nil if it does not tell it as expected.
+    package func moved(to createdAt: WrittenInstant) -> EncodedBody? {
         // What ends with its sequence tells no moment.
-        if endsWithSequence { return EncodedBody(unfinished: bytes, endsWithSequence: true) }
-        guard let end = bytes.firstIndex(of: Self.createdAt, from: 0).map({ $0 + Self.createdAt.count })
-        else { return nil }
-        let text = createdAt.rfc3339Seconds.utf8
-        guard end + text.count < bytes.count, bytes[end + text.count] == UInt8(ascii: "\"") else { return nil }
-        bytes.replaceSubrange(end..<end + text.count, with: text)
+        if endsWithSequence { return self }
+        var bytes = unfinished
+        guard Self.move(&bytes, bodyAt: 0, to: createdAt) else { return nil }
         return EncodedBody(unfinished: bytes, endsWithSequence: false)
+    }
+
+    /// Puts another moment into a body that tells one and begins at `start`; false if it does not tell it as expected.
+    package static func move(_ bytes: inout [UInt8], bodyAt start: Int, to createdAt: WrittenInstant) -> Bool {
+        guard let name = bytes.firstIndex(of: Self.createdAt, from: start) else { return false }
+        let (begin, text) = (name + Self.createdAt.count, createdAt.seconds)
+        guard begin + text.count < bytes.count, bytes[begin + text.count] == UInt8(ascii: "\"") else { return false }
+        let place = begin..<begin + text.count
+        // Many are moved within a second; what is the same is not copied.
+        if !bytes[place].elementsEqual(text) { bytes.replaceSubrange(place, with: text) }
+        return true
     }
 
     /// The whole body, the same as ``EventBody/encoded(at:)`` would make.
@@ -55,6 +61,17 @@ package struct EncodedBody: Equatable, Sendable {
         whole.append(contentsOf: String(sequence).utf8)
         whole.append(UInt8(ascii: "}"))
         return whole
+    }
+}
+
+/// An instant with its text, which is made once for all bodies that tell it.
+package struct WrittenInstant: Sendable {
+    package let instant: Instant
+    fileprivate let seconds: [UInt8]
+
+    package init(_ instant: Instant) {
+        self.instant = instant
+        seconds = Array(instant.rfc3339Seconds.utf8)
     }
 }
 
@@ -71,12 +88,15 @@ extension [UInt8] {
     }
 
     fileprivate func firstIndex(of sought: [UInt8], from start: Int) -> Int? {
-        guard let first = sought.first, count >= sought.count else { return nil }
+        guard sought.count > 1, count >= sought.count else { return nil }
+        let (first, second) = (sought[0], sought[1])
         return withUnsafeBufferPointer { bytes in
             sought.withUnsafeBufferPointer { sought in
                 var index = start
                 while index <= bytes.count - sought.count {
-                    if bytes[index] == first, bytes[index...].starts(with: sought) { return index }
+                    if bytes[index] == first, bytes[index + 1] == second, bytes[index...].starts(with: sought) {
+                        return index
+                    }
                     index += 1
                 }
                 return nil

@@ -4,12 +4,14 @@
 package struct LoggedEvent: Hashable, Sendable {
     package let head: EventHead
     package let sequence: Int64
+    package let createdAt: Instant
     /// The encoded body: what every reader and receiver gets, byte for byte.
     package let body: [UInt8]
 
-    package init(_ head: EventHead, sequence: Int64, body: [UInt8]) {
+    package init(_ head: EventHead, sequence: Int64, createdAt: Instant, body: [UInt8]) {
         self.head = head
         self.sequence = sequence
+        self.createdAt = createdAt
         self.body = body
     }
 
@@ -30,10 +32,10 @@ package struct LoggedEvent: Hashable, Sendable {
             type: type,
             siteID: siteID,
             partnerID: partnerID,
-            audience: audience,
-            createdAt: createdAt
+            audience: audience
         )
         self.sequence = sequence
+        self.createdAt = createdAt
         self.body = body
     }
 
@@ -44,10 +46,9 @@ package struct LoggedEvent: Hashable, Sendable {
     /// The partner of that site, if it has one: a partner sees its own sites' events only.
     package var partnerID: PartnerID? { head.partnerID }
     package var audience: EventAudience { head.audience }
-    package var createdAt: Instant { head.createdAt }
 }
 
-/// What is known of an event before it has its place and its bytes.
+/// What is known of an event before it has its place, its moment and its bytes.
 package final class EventHead: Hashable, Sendable {
     package let dealerID: DealerID
     package let id: EventID
@@ -55,7 +56,6 @@ package final class EventHead: Hashable, Sendable {
     package let siteID: SiteID?
     package let partnerID: PartnerID?
     package let audience: EventAudience
-    package let createdAt: Instant
 
     package init(
         dealerID: DealerID,
@@ -63,8 +63,7 @@ package final class EventHead: Hashable, Sendable {
         type: EventType,
         siteID: SiteID?,
         partnerID: PartnerID?,
-        audience: EventAudience,
-        createdAt: Instant
+        audience: EventAudience
     ) {
         self.dealerID = dealerID
         self.id = id
@@ -72,26 +71,24 @@ package final class EventHead: Hashable, Sendable {
         self.siteID = siteID
         self.partnerID = partnerID
         self.audience = audience
-        self.createdAt = createdAt
     }
 
-    /// The same event at another moment, under another id.
-    package func moved(to createdAt: Instant, as id: EventID) -> EventHead {
+    /// The same event under another id.
+    package func renamed(_ id: EventID) -> EventHead {
         EventHead(
             dealerID: dealerID,
             id: id,
             type: type,
             siteID: siteID,
             partnerID: partnerID,
-            audience: audience,
-            createdAt: createdAt
+            audience: audience
         )
     }
 
     package static func == (a: EventHead, b: EventHead) -> Bool {
         a === b
             || a.id == b.id && a.dealerID == b.dealerID && a.type == b.type && a.siteID == b.siteID
-                && a.partnerID == b.partnerID && a.audience == b.audience && a.createdAt == b.createdAt
+                && a.partnerID == b.partnerID && a.audience == b.audience
     }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(id) }

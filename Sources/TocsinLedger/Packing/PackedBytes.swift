@@ -9,6 +9,9 @@ struct PackedWriter {
 
     init(capacity: Int) { bytes.reserveCapacity(capacity) }
 
+    /// Changes bytes in their places.
+    mutating func patch(_ body: (inout [UInt8]) -> Bool) -> Bool { body(&bytes) }
+
     mutating func append(_ byte: UInt8) { bytes.append(byte) }
 
     mutating func append(count: Int) {

@@ -12,14 +12,14 @@ package struct PackedEvents: Equatable, Sendable {
 
     /// The milliseconds that the events' ids begin with: by them an id is found.
     package let idTime: Int64
-    package let createdAt: Instant
+    package private(set) var createdAt: Instant
     package private(set) var count = 0
     package var bytes: [UInt8] { writer.bytes }
     private var writer: PackedWriter
 
-    private init(_ head: EventHead, capacity: Int) {
+    private init(_ head: EventHead, createdAt: Instant, capacity: Int) {
         idTime = head.id.time
-        createdAt = head.createdAt
+        self.createdAt = createdAt
         writer = PackedWriter(capacity: capacity)
     }
 
@@ -27,16 +27,17 @@ package struct PackedEvents: Equatable, Sendable {
         a.idTime == b.idTime && a.createdAt == b.createdAt && a.count == b.count && a.bytes == b.bytes
     }
 
-    /// Packs events into as few rows as may be, in their order.
-    package static func pack(_ events: [(head: EventHead, body: EncodedBody)]) -> [PackedEvents] {
+    /// Packs events of one moment into as few rows as may be, in their order.
+    package static func pack(_ events: [(head: EventHead, body: EncodedBody)], at createdAt: Instant) -> [PackedEvents]
+    {
         guard let first = events.first else { return [] }
         let capacity = events.reduce(0) { $0 + $1.body.unfinished.count + 160 }
-        var rows = [PackedEvents(first.head, capacity: min(capacity, bytesMaximum))]
+        var rows = [PackedEvents(first.head, createdAt: createdAt, capacity: min(capacity, bytesMaximum))]
         for (head, body) in events {
             let last = rows[rows.count - 1]
             let isFull = last.count >= eventsMaximum || last.count > 0 && last.bytes.count >= bytesMaximum
-            if isFull || last.idTime != head.id.time || last.createdAt != head.createdAt {
-                rows.append(PackedEvents(head, capacity: body.unfinished.count + 160))
+            if isFull || last.idTime != head.id.time {
+                rows.append(PackedEvents(head, createdAt: createdAt, capacity: body.unfinished.count + 160))
             }
             rows[rows.count - 1].append(head, body)
         }
@@ -57,6 +58,25 @@ package struct PackedEvents: Equatable, Sendable {
         if head.audience != .everyone { writer.append(head.audience.stored) }
         writer.append(body.unfinished)
         count += 1
+    }
+
+    /// The same row at another moment; nil if one of its bodies does not tell its own as expected.
+    func moved(to createdAt: WrittenInstant) -> PackedEvents? {
+        var moved = self
+        moved.createdAt = createdAt.instant
+        var reader = PackedReader(bytes)
+        do {
+            while !reader.isAtEnd {
+                let (body, endsWithSequence) = try PackedEvent.skip(&reader)
+                if endsWithSequence { continue }
+                guard moved.writer.patch({ EncodedBody.move(&$0, bodyAt: body.lowerBound, to: createdAt) }) else {
+                    return nil
+                }
+            }
+        } catch {
+            return nil
+        }
+        return moved
     }
 
     /// Reads a row's events from the one with sequence `first` on, until `body` returns false.
@@ -96,6 +116,7 @@ package struct PackedEvent {
 
     package let head: EventHead
     package let sequence: Int64
+    private let createdAt: Instant
     private let row: [UInt8]
     private let range: Range<Int>
     private let endsWithSequence: Bool
@@ -118,18 +139,28 @@ package struct PackedEvent {
             type: type,
             siteID: flags.contains(.site) ? SiteID(stored: try reader.text()) : nil,
             partnerID: flags.contains(.partner) ? PartnerID(stored: try reader.text()) : nil,
-            audience: flags.contains(.audience) ? EventAudience(stored: try reader.text()) : .everyone,
-            createdAt: createdAt
+            audience: flags.contains(.audience) ? EventAudience(stored: try reader.text()) : .everyone
         )
+        self.createdAt = createdAt
         self.sequence = sequence
         self.row = row
         range = try reader.range()
         endsWithSequence = flags.contains(.sequence)
     }
 
+    /// Passes over an event and tells where its body stands and whether that ends with its sequence.
+    static func skip(_ reader: inout PackedReader) throws(PackingError) -> (body: Range<Int>, endsWithSequence: Bool) {
+        let flags = Flags(rawValue: try reader.byte())
+        // Its kind and its id always stand there.
+        for _ in 0..<2 + flags.intersection([.site, .partner, .audience]).rawValue.nonzeroBitCount {
+            _ = try reader.range()
+        }
+        return (try reader.range(), flags.contains(.sequence))
+    }
+
     /// The event with its whole body.
     package var logged: LoggedEvent {
         let body = EncodedBody(unfinished: Array(row[range]), endsWithSequence: endsWithSequence)
-        return LoggedEvent(head, sequence: sequence, body: body.bytes(sequence: sequence))
+        return LoggedEvent(head, sequence: sequence, createdAt: createdAt, body: body.bytes(sequence: sequence))
     }
 }

@@ -102,8 +102,9 @@ extension SQLiteTransaction {
             let place = EventPlace(id: draft.id, sequence: sequence, createdAt: instant)
             logged.append(
                 LoggedEvent(
-                    EventHead(draft, dealerID: dealer, partnerID: partner, createdAt: instant),
+                    EventHead(draft, dealerID: dealer, partnerID: partner),
                     sequence: sequence,
+                    createdAt: instant,
                     body: draft.body.encoded(at: place)
                 )
             )

@@ -38,18 +38,26 @@ struct EncodedBodyTests {
         }
     }
 
-    @Test func `a body that is moved to another moment is what would have been encoded then`() throws {
-        let other = EventID(stored: "evt_2")
-        let later = now + .seconds(86_399)
+    @Test(arguments: [0, 1, 86_399]) func `a body that is moved to another moment is what would have been encoded then`(
+        seconds: Int
+    ) throws {
+        let later = now + .seconds(seconds)
         let armed = EventBody.partitionArmed(
             PartitionArmed(partitionID: partition, siteID: site, mode: "\"created_at\":\"x", by: "user")
         )
         for body in [change, armed] {
             let encoded = try #require(EncodedBody(body, id: id, createdAt: now))
-            let moved = encoded.moved(from: id, to: other, createdAt: later)
-            #expect(moved == EncodedBody(body, id: other, createdAt: later))
-            #expect(encoded.moved(from: other, to: id, createdAt: later) == nil)
+            #expect(encoded.moved(to: WrittenInstant(later)) == EncodedBody(body, id: id, createdAt: later))
         }
+    }
+
+    @Test func `an id is put in wherever another stood`() {
+        var bytes = Array("evt_1 and evt_1, not evt_2".utf8)
+        let (strange, known) = (
+            bytes.replace(EventID(stored: "evt_3"), by: id), bytes.replace(id, by: EventID(stored: "evt_7"))
+        )
+        #expect(!strange && known)
+        #expect(String(decoding: bytes, as: UTF8.self) == "evt_7 and evt_7, not evt_2")
     }
 
     @Test func `what names an alarm waits for the commit, which numbers it`() {
