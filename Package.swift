@@ -89,7 +89,9 @@ let serverTargets: [Target] = [
             .product(name: "Configuration", package: "swift-configuration"),
             logging, metrics, lifecycle, signals,
         ],
-        swiftSettings: settings
+        swiftSettings: settings,
+        // In place of the system's allocator: docs/decisions/0006-allocator.md.
+        linkerSettings: [.linkedLibrary("jemalloc", .when(platforms: [.linux]))]
     ),
     layer("TocsinTestSupport", ["TocsinEngine", "TocsinLedgerSQLite", "TocsinDelivery", nio("NIOCore"), logging]),
     tests(
