@@ -62,12 +62,12 @@ extension DeliveryLoop {
 
     /// Takes over what the ledger says of an endpoint, be it new or known.
     mutating func take(_ record: EndpointRecord) {
+        var record = caughtUp(record)
         let courier = Courier(record, vault: outside.vault, policy: outside.policy)
         guard let index = indexOfEndpoint[record.endpoint.id], let slot = slots[index] else {
             add(record, courier)
             return
         }
-        var record = record
         // The ledger may not know yet that the endpoint has disabled itself.
         if slot.isDisabling { record.endpoint.isEnabled = false }
         if record.endpoint.isEnabled, !slot.endpoint.isEnabled { slot.startsAfresh = true }
@@ -93,6 +93,16 @@ extension DeliveryLoop {
     }
 
     private mutating func add(_ record: EndpointRecord, _ courier: Courier) {
+    /// The record with the logs as far as they were told to reach since it was read: nobody tells a new machine of that again.
+    private func caughtUp(_ record: EndpointRecord) -> EndpointRecord {
+        var record = record
+        for index in record.lanes.indices {
+            guard let end = logEnds[record.lanes[index].cursor.dealerID] else { continue }
+            record.lanes[index].tail = max(record.lanes[index].tail, end)
+        }
+        return record
+    }
+
         let index = scheduler.add(DeliveryTenant(record.endpoint.owner))
         let slot = Slot(index: index, endpoint: record.endpoint, courier: courier)
         slots.append(slot)

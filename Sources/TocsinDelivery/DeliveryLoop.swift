@@ -41,7 +41,7 @@ struct DeliveryLoop {
         }
     }
 
-    private struct Wake: Comparable {
+    struct Wake: Comparable {
         var at: Instant
         var slot: Int
 
@@ -60,6 +60,8 @@ struct DeliveryLoop {
     private var wakes = Heap<Wake>()
 
     var recording = Recording()
+    /// How far each log was told to reach: a machine may be made from what was read just before.
+    var logEnds: [DealerID: Int64] = [:]
     var touched: [Int] = []
     var held = 0
     var inFlight: Int { scheduler.inFlight }
@@ -108,7 +110,10 @@ struct DeliveryLoop {
         switch message {
         case .published(let events): publish(events)
         case .logReaches(let ends):
-            for end in ends { each(slotsOfDealer[end.dealerID]) { $0.logReaches(end, at: $1) } }
+            for end in ends {
+                logEnds[end.dealerID] = max(end.sequence, logEnds[end.dealerID] ?? 0)
+                each(slotsOfDealer[end.dealerID]) { $0.logReaches(end, at: $1) }
+            }
         case .finished(let finished): finish(finished)
         case .wake: wake()
         case .logRead(let slot, let request, let answer): logWasRead(slot, request, answer)
@@ -157,6 +162,7 @@ struct DeliveryLoop {
         }
     }
 
+            logEnds[dealer] = max(events[end - 1].sequence, logEnds[dealer] ?? 0)
     /// Tells the machines of these slots something, and does what they answer.
     private mutating func each(
         _ indices: [Int]?,

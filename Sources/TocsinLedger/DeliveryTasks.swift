@@ -74,6 +74,20 @@ extension LedgerReader {
 }
 
 extension LedgerTransaction {
+    /// Stores a changed endpoint.
+    ///
+    /// A task that runs there, and was begun without order, begins anew where order is asked for now: what waits for a retry
+    /// is set aside first, so that it has its turn where the task comes by.
+    package func change(_ endpoint: Endpoint) throws {
+        let before = try self.endpoint(endpoint.id, within: .platform)
+        try update(endpoint)
+        guard endpoint.ordering == .site, before?.ordering != .site, var task = try runningTask(of: endpoint.id),
+            task.phase == .placing
+        else { return }
+        task.phase = .starting
+        try update(task)
+    }
+
     /// Cancels a running task: what it has put in the way and was not delivered is what it was before.
     ///
     /// What is in flight ends, and is not tried again.

@@ -138,6 +138,11 @@ package final class DeliveryTaskService: Service {
         let now = clock.now
         _ = try await change(task.id) { task, transaction in
             try transaction.setAsidePending(of: task.endpointID)
+            // Order may have been asked for in the middle: what the task has come by has its turn now.
+            for lane in task.lanes where lane.position > 0 {
+                let place = EventPosition(dealerID: lane.dealerID, sequence: lane.position)
+                try transaction.bringBackPending(of: task.endpointID, through: place, at: now)
+            }
             var task = task
             task.phase = .placing
             task.updatedAt = now

@@ -85,7 +85,7 @@ extension FleetReconciler {
         guard !changed.isEmpty else { return }
         note(.update, "endpoint", "\(title) / \(existing.url)", members: changed)
         outcome.touchedEndpoints.insert(existing.id)
-        try writer?.update(endpoint)
+        try writer?.change(endpoint)
         try addKeyPair(to: endpoint)
         try audit(
             "endpoint.update",

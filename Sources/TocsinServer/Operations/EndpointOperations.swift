@@ -233,7 +233,7 @@ enum EndpointOperations {
             let reply = try await call.commit { transaction in
                 var endpoint = try found(id, call, transaction)
                 try apply(call, to: &endpoint)
-                try transaction.update(endpoint)
+                try transaction.change(endpoint)
                 endpoint = try EndpointSecurity.completed(endpoint, call, transaction)
                 return change(.ok(json(endpoint)), "endpoint.change", endpoint, "The endpoint was changed.")
             }

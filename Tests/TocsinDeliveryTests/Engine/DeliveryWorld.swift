@@ -90,7 +90,7 @@ final class DeliveryWorld: Sendable {
         try await ledger.write { transaction in
             guard var endpoint = try transaction.endpoint(id, within: .platform) else { return }
             change(&endpoint)
-            try transaction.update(endpoint)
+            try transaction.change(endpoint)
         }
     }
 

@@ -1,0 +1,174 @@
+import Synchronization
+import Testing
+import TocsinCore
+import TocsinEngine
+import TocsinLedger
+import TocsinTestSupport
+
+@testable import TocsinDelivery
+
+/// `ordering: site` is asked for while events, retries and replays are under way.
+@Suite(.timeLimit(.minutes(5))) struct `Order that is asked for in the middle` {
+    /// What was sent, with marks in it.
+    private struct Course {
+        /// From here on order was asked for.
+        var change = 0
+        /// How much was sent in all when each life of the program ended.
+        var ends: [Int] = []
+    }
+
+    @Test(arguments: UInt64(1)...30)
+    func `no event of a site goes back behind a later one, and none is lost`(seed: UInt64) async throws {
+        let dice = SeededRandomness(seed: seed)
+        func below(_ limit: Int) -> Int { Int(dice.next() % UInt64(limit)) }
+        let world = try await DeliveryWorld()
+        let sites = [world.site, world.otherSite]
+        var old: [LoggedEvent] = []
+        for _ in 0..<(5 + below(10)) { old += try await world.append(1 + below(12), site: sites[below(2)]) }
+        let endpoint = try await world.endpoint()
+        // Many attempts fail, and are made again by the endpoint's own schedule.
+        try await world.change(endpoint) { $0.retrySchedule = Array(repeating: 2, count: 40) }
+        let sender = ScriptedSender()
+        sender.answer { _, _ in dice.next() % 4 == 0 ? .noAnswer : .status(200) }
+        var stage = TaskStage(world, sender: sender)
+        let replays = below(3) > 0
+        let task = replays ? try await stage.begin(endpoint, rate: 20 + below(200)) : nil
+        var live: [LoggedEvent] = []
+        var course = Course()
+        let changesAt = 2 + below(12)
+        for step in 0..<40 {
+            try await stage.pass(steps: 1 + below(4))
+            if below(2) == 0 {
+                let events = try await world.append(1 + below(20), site: sites[below(2)])
+                live += events
+                stage.engine.published(events)
+            }
+            if step == changesAt {
+                try await world.change(endpoint) { $0.ordering = .site }
+                await stage.engine.endpointChanged(endpoint)
+                // What was in flight by then ends in any order.
+                await stage.engine.quiet(endpoint)
+                course.change = sender.sent.count
+            }
+            if step > changesAt, below(10) == 0 {
+                if below(2) == 0 { try await stage.crash() } else { try await stage.stop() }
+                course.ends.append(sender.sent.count)
+                stage = TaskStage(world, sender: sender)
+            }
+        }
+        let all = (replays ? old : []) + live
+        var patience = 20_000
+        try await stage.pass {
+            patience -= 1
+            if patience == 0 { return true }
+            if let task, try await !stage.hasEnded(task) { return false }
+            let sent = Set(sender.sent.map(\.id))
+            guard all.allSatisfy({ sent.contains($0.id.text) }) else { return false }
+            return try await world.ledger.read { try $0.nextDue(of: endpoint) == nil }
+        }
+        let comment: Comment =
+            "seed \(seed), replays \(replays), changed after \(course.change) of \(sender.sent.count)"
+        #expect(patience > 0, "something never came to its end; \(comment)")
+        try await stage.stop()
+        expectOrder(old + live, sender.sent.map(\.id), course, comment)
+    }
+
+    /// Since the change, and within one life of the program, a site's events never go back.
+    private func expectOrder(_ events: [LoggedEvent], _ sent: [String], _ course: Course, _ comment: Comment) {
+        let byID = Dictionary(uniqueKeysWithValues: events.map { ($0.id.text, $0) })
+        var last: [SiteID: Int64] = [:]
+        for (index, id) in sent.enumerated() where index >= course.change {
+            if course.ends.contains(index) { last = [:] }
+            guard let event = byID[id], let site = event.siteID else { continue }
+            #expect(event.sequence >= last[site] ?? 0, "\(comment), at \(index)")
+            last[site] = event.sequence
+        }
+    }
+
+    @Test func `an event that comes while an endpoint's machine is made anew is not left lying`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint()
+        let ledger = SlowReading(world.ledger)
+        let running = RunningEngine(world, ledger: ledger)
+        running.engine.published(try await world.append(1))
+        await running.attempts(1)
+        try await world.change(endpoint) { $0.ordering = .site }
+        // Whatever is read from now on is handed over late: the machine is made from what was before.
+        ledger.hold()
+        async let changed: Void = running.engine.endpointChanged(endpoint)
+        await ledger.waitForHeld(1)
+        ledger.letGo(1)
+        await changed
+        await ledger.waitForHeld(1)
+        let late = try await world.append(1)
+        running.engine.published(late)
+        await running.engine.flush()
+        ledger.letGo()
+        await running.attempts(2)
+        #expect(running.sender.sent.last?.id == late[0].id.text)
+        try await running.stop()
+    }
+}
+
+/// A ledger whose readings are handed over late.
+private final class SlowReading: Ledger {
+    private struct State {
+        var isHolding = false
+        var held: [CheckedContinuation<Void, Never>] = []
+        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let real: any Ledger
+    private let state = Mutex(State())
+
+    init(_ real: any Ledger) { self.real = real }
+
+    func hold() { state.withLock { $0.isHolding = true } }
+
+    /// Hands over what was read: the first so many, or all and from now on without delay.
+    func letGo(_ count: Int? = nil) {
+        let ready = state.withLock { state in
+            let ready = state.held.prefix(count ?? state.held.count)
+            state.held.removeFirst(ready.count)
+            if count == nil { state.isHolding = false }
+            return Array(ready)
+        }
+        for continuation in ready { continuation.resume() }
+    }
+
+    func waitForHeld(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.held.count >= count { return true }
+                state.waiters.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
+        let answer = try await real.read(body)
+        await withCheckedContinuation { continuation in
+            let (passes, ready) = state.withLock { state in
+                guard state.isHolding else { return (true, [CheckedContinuation<Void, Never>]()) }
+                state.held.append(continuation)
+                let count = state.held.count
+                defer { state.waiters.removeAll { $0.count <= count } }
+                return (false, state.waiters.filter { $0.count <= count }.map(\.continuation))
+            }
+            if passes { continuation.resume() }
+            for waiter in ready { waiter.resume() }
+        }
+        return answer
+    }
+
+    func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }
+    func queue(_ decisions: [Decision]) -> QueuedCommit { real.queue(decisions) }
+    func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T {
+        try await real.write(body)
+    }
+    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
+    func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
+    func close() async throws(LedgerError) { try await real.close() }
+}
