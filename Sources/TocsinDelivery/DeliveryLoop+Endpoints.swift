@@ -73,6 +73,7 @@ extension DeliveryLoop {
         if record.endpoint.isEnabled, !slot.endpoint.isEnabled { slot.startsAfresh = true }
         slot.endpoint = record.endpoint
         slot.courier = courier
+        watchCertificate(of: slot)
         enlist(slot, record)
         outside.tasks.changed(record.endpoint.id)
         guard !slot.awaitsRebuild else { return }
@@ -92,7 +93,6 @@ extension DeliveryLoop {
         if !record.isActive { recording.wantsCursors = true }
     }
 
-    private mutating func add(_ record: EndpointRecord, _ courier: Courier) {
     /// The record with the logs as far as they were told to reach since it was read: nobody tells a new machine of that again.
     private func caughtUp(_ record: EndpointRecord) -> EndpointRecord {
         var record = record
@@ -103,6 +103,7 @@ extension DeliveryLoop {
         return record
     }
 
+    private mutating func add(_ record: EndpointRecord, _ courier: Courier) {
         let index = scheduler.add(DeliveryTenant(record.endpoint.owner))
         let slot = Slot(index: index, endpoint: record.endpoint, courier: courier)
         slots.append(slot)
@@ -112,6 +113,7 @@ extension DeliveryLoop {
         }
         enlist(slot, record)
         if record.isActive { begin(slot, record) }
+        watchCertificate(of: slot)
     }
 
     private mutating func enlist(_ slot: Slot, _ record: EndpointRecord) {
@@ -175,7 +177,7 @@ extension DeliveryLoop {
     mutating func announce(_ announcement: EndpointAnnouncement, for slot: Slot) {
         if announcement.disables { slot.isDisabling = true }
         outside.logger.warning(
-            announcement.disables ? "an endpoint was disabled" : "an endpoint keeps failing",
+            announcement.headline,
             metadata: ["endpoint.id": "\(slot.endpoint.id)", "reason": "\(announcement.code)"]
         )
         let (outside, index) = (outside, slot.index)
@@ -203,6 +205,15 @@ extension DeliveryLoop {
 }
 
 extension EndpointAnnouncement {
+    /// For the operators' log.
+    fileprivate var headline: Logger.Message {
+        switch reason {
+        case .failing(.disabled, since: _), .gone: "an endpoint was disabled"
+        case .failing: "an endpoint keeps failing"
+        case .certificateExpiring: "an endpoint's client certificate expires soon"
+        }
+    }
+
     /// Appends the event unless it was appended before, and disables the endpoint if that is what it says.
     fileprivate func commit(in transaction: any LedgerTransaction, at now: Instant) throws -> [LoggedEvent] {
         guard var endpoint = try transaction.endpoint(endpointID, within: .platform) else { return [] }

@@ -33,6 +33,9 @@ struct DeliveryLoop {
         /// Rows came while there was no machine to hear of them.
         var hasMissedRows = false
         var quietWaiters: [WakeSignal] = []
+        var certificate: CertificateWatch?
+        /// When its certificate has to be told of next.
+        var certificateDue: Instant?
 
         init(index: Int, endpoint: Endpoint, courier: Courier) {
             self.index = index
@@ -57,11 +60,13 @@ struct DeliveryLoop {
     var indexOfEndpoint: [EndpointID: Int] = [:]
     var slotsOfDealer: [DealerID: [Int]] = [:]
     var slotsOfPartner: [PartnerID: [Int]] = [:]
-    private var wakes = Heap<Wake>()
-
-    var recording = Recording()
     /// How far each log was told to reach: a machine may be made from what was read just before.
     var logEnds: [DealerID: Int64] = [:]
+    private var wakes = Heap<Wake>()
+    /// When certificates have to be told of.
+    var certificateDues = Heap<Wake>()
+
+    var recording = Recording()
     var touched: [Int] = []
     var held = 0
     var inFlight: Int { scheduler.inFlight }
@@ -145,7 +150,8 @@ struct DeliveryLoop {
         flush()
         if isClosingUp, recording.isDone { isFinished = true }
         while let next = wakes.min, slots[next.slot]?.wakeAt != next.at { _ = wakes.popMin() }
-        outside.alarm.set(isStopping ? nil : wakes.min?.at)
+        let next = [wakes.min?.at, certificateDues.min?.at].compactMap(\.self).min()
+        outside.alarm.set(isStopping ? nil : next)
     }
 
     private mutating func publish(_ events: [LoggedEvent]) {
@@ -156,13 +162,13 @@ struct DeliveryLoop {
             var end = start + 1
             while end < events.count, events[end].dealerID == dealer { end += 1 }
             let run = events[start..<end]
+            logEnds[dealer] = max(events[end - 1].sequence, logEnds[dealer] ?? 0)
             if !slotsOfPartner.isEmpty { followPartners(of: run, in: dealer) }
             each(slotsOfDealer[dealer]) { $0.append(run, at: $1) }
             start = end
         }
     }
 
-            logEnds[dealer] = max(events[end - 1].sequence, logEnds[dealer] ?? 0)
     /// Tells the machines of these slots something, and does what they answer.
     private mutating func each(
         _ indices: [Int]?,
@@ -219,6 +225,7 @@ struct DeliveryLoop {
             slot.wakeAt = nil
             tell(next.slot, at: now) { $0.wake(at: $1) }
         }
+        tellOfCertificates(at: now)
     }
 
     // MARK: - Actions

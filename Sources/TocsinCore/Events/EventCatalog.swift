@@ -97,7 +97,11 @@ extension EventType {
         case .syncLate: ("Report late", "A partner's report came later than the contract allows.")
         case .syncFailed: ("Command not taken", "A partner refused a command, or did not answer.")
         case .endpointDisabled: ("Endpoint disabled", "Another endpoint of the same app was disabled.")
-        case .endpointFailing: ("Endpoint failing", "Every attempt at another endpoint of the same app fails.")
+        case .endpointFailing:
+            (
+                "Endpoint failing",
+                "Every attempt at another endpoint of the same app fails, or will soon: its client certificate expires."
+            )
         case .testPing: ("Test", "A test that was asked for, to one endpoint alone.")
         }
     }

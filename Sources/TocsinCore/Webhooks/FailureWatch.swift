@@ -66,23 +66,31 @@ package struct FailureWatch: Hashable, Sendable {
     }
 }
 
-/// An event that an endpoint's own deliveries give rise to: `endpoint.failing` or `endpoint.disabled`.
+/// An event that an endpoint itself gives rise to: `endpoint.failing` or `endpoint.disabled`.
 package struct EndpointAnnouncement: Hashable, Sendable {
     package enum Reason: Hashable, Sendable {
         /// Nothing but failures for as long as the stage says.
         case failing(FailureWatch.Stage, since: Instant)
         /// The receiver answered 410.
         case gone(at: Instant)
+        /// The certificate that is shown to its receiver ends soon.
+        case certificateExpiring(CertificateWatch.Stage, at: Instant)
     }
 
     package var endpointID: EndpointID
     package var reason: Reason
+
+    package init(endpointID: EndpointID, reason: Reason) {
+        self.endpointID = endpointID
+        self.reason = reason
+    }
 
     /// Whether the endpoint is disabled with it.
     package var disables: Bool {
         switch reason {
         case .failing(let stage, _): stage == .disabled
         case .gone: true
+        case .certificateExpiring: false
         }
     }
 
@@ -91,6 +99,7 @@ package struct EndpointAnnouncement: Hashable, Sendable {
         switch reason {
         case .failing: "failing"
         case .gone: "gone"
+        case .certificateExpiring: "certificate_expiring"
         }
     }
 
@@ -99,6 +108,8 @@ package struct EndpointAnnouncement: Hashable, Sendable {
         switch reason {
         case .failing(let stage, let since): eventID(at: since + stage.after, salt: UInt64(stage.rawValue))
         case .gone(let instant): eventID(at: instant, salt: UInt64(FailureWatch.Stage.allCases.count))
+        case .certificateExpiring(let stage, let end):
+            eventID(at: end - stage.before, salt: UInt64(FailureWatch.Stage.allCases.count + 1 + stage.rawValue))
         }
     }
 
@@ -125,6 +136,14 @@ package struct EndpointAnnouncement: Hashable, Sendable {
             let message =
                 "The receiver answered 410, so the endpoint was disabled; enable it when the receiver is back."
             return .endpointDisabled(
+                EndpointNotice(endpointID: endpointID, url: url, reason: code, message: message, failingSince: nil)
+            )
+        case .certificateExpiring(let stage, let end):
+            let days = stage == .day ? "a day" : "\(stage.days) days"
+            let message =
+                "The endpoint’s client certificate expires at \(end.rfc3339Seconds), within \(days); give it another one, "
+                + "or the receiver will refuse every delivery."
+            return .endpointFailing(
                 EndpointNotice(endpointID: endpointID, url: url, reason: code, message: message, failingSince: nil)
             )
         }

@@ -201,6 +201,43 @@ import TocsinTestSupport
         try await running.stop()
     }
 
+    @Test func `a client certificate that expires is told of 30, 7 and 1 days before, once each, over restarts too`()
+        async throws
+    {
+        let world = try await DeliveryWorld()
+        let guarded = try await world.endpoint("guarded")
+        _ = try await world.endpoint("other", events: [.endpointFailing])
+        let end = LedgerWorld.start + .seconds(40 * 86_400)
+        try await world.change(guarded) {
+            $0.clientCertificate = ClientCertificate(sealed: [1], fingerprint: "f", expiresAt: end)
+        }
+        var running = RunningEngine(world)
+        for (number, days) in [30, 7, 1].enumerated() {
+            await running.move(to: end - .seconds(days * 86_400))
+            await running.attempts(1)
+            let notice = try #require(running.sender.sent.last)
+            #expect(notice.url.contains("other") && notice.headers["X-CHeKT-Event-Type"] == "endpoint.failing")
+            #expect(notice.body.contains(guarded.text) && notice.body.contains("certificate_expiring"))
+            #expect(notice.body.contains(end.rfc3339Seconds))
+            try await running.stop()
+            running = RunningEngine(world)
+            await running.engine.flush()
+            let last = try await world.ledger.read { [dealer = world.dealer] in try $0.lastSequence(of: dealer) }
+            #expect(last == Int64(number + 1), "told again, or not at all")
+        }
+        #expect(try await world.stored(guarded)?.isEnabled == true)
+
+        // Another one is watched at once, from where it stands.
+        let next = world.clock.now + .seconds(5 * 86_400)
+        try await world.change(guarded) { $0.clientCertificate?.expiresAt = next }
+        await running.engine.endpointChanged(guarded)
+        await running.attempts(1)
+        #expect(running.sender.sent.last?.body.contains(next.rfc3339Seconds) == true)
+        try await world.change(guarded) { $0.clientCertificate = nil }
+        await running.engine.endpointChanged(guarded)
+        try await running.stop()
+    }
+
     @Test func `a partner gets its own sites' events with the dealer's id`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint(owner: .partner(world.partner))

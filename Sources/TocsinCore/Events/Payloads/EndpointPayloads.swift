@@ -21,9 +21,11 @@ extension EndpointNotice: EventPayload {
     package static let members: [EventMember<Self>] = [
         .required("endpoint_id", "The endpoint that fails.", example: "ep_7c3m") { $0.endpointID },
         .required("url", "Its address.", form: .url, example: "https://receiver.example/hook") { $0.url },
-        .required("reason", "A code, the same as in the endpoint's `disabled_reason`.", example: "failing") {
-            $0.reason
-        },
+        .required(
+            "reason",
+            "A code: `failing` or `gone`, as in the endpoint's `disabled_reason`, or `certificate_expiring`.",
+            example: "failing"
+        ) { $0.reason },
         .message("Every attempt has failed for an hour") { $0.message },
         .optional("failing_since", "Since when every attempt has failed.", example: "2026-05-26T09:21:30Z") {
             $0.failingSince
