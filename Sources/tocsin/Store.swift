@@ -149,7 +149,7 @@ enum EncryptionKey {
             )
         }
         let key = SystemRandomness().bytes(Vault.keyLength)
-        try write(key, to: path)
+        try writeDurably(key, to: path)
         Console.note(
             "warning: no encryption key was given, so \(path) was made. Whoever has it beside the ledger can read the "
                 + "secrets in it; backups leave it out: keep a copy in another place"
@@ -174,7 +174,7 @@ enum EncryptionKey {
         return key
     }
 
-    static func write(_ key: [UInt8], to path: String) throws(ProgramError) {
+    private static func write(_ key: [UInt8], to path: String) throws(ProgramError) {
         let text = Data(key).base64EncodedString() + "\n"
         let made = FileManager.default.createFile(
             atPath: path,
@@ -207,11 +207,12 @@ enum EncryptionKey {
         }
     }
 
-    /// Writes a key so that it outlives a crash.
+    /// Writes a key so that it outlives a crash; in no moment is there a part of it at its place.
     static func writeDurably(_ key: [UInt8], to path: String) throws(ProgramError) {
-        unlink(path)
-        try write(key, to: path)
-        guard isDurable(path) else {
+        let part = path + ".part"
+        unlink(part)
+        try write(key, to: part)
+        guard isDurable(part), rename(part, path) == 0, isDurable(path) else {
             throw .configuration("the key file \(path) cannot be written to the disk: nothing was changed")
         }
     }

@@ -35,7 +35,7 @@ extension Admin {
             await store.close()
             try? FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: output)
             if withKey {
-                try EncryptionKey.write(EncryptionKey.find(settings, mayCreate: false).key, to: output + ".key")
+                try EncryptionKey.writeDurably(EncryptionKey.find(settings, mayCreate: false).key, to: output + ".key")
             }
             if json {
                 return Console.print([
@@ -99,7 +99,7 @@ extension Admin {
                 try files.copyItem(atPath: file, toPath: settings.ledgerPath)
                 if settings.encryptionKey == nil {
                     let path = EncryptionKey.defaultPath(settings)
-                    try EncryptionKey.write(key, to: path)
+                    try EncryptionKey.writeDurably(key, to: path)
                     settings.encryptionKeyFile = path
                 }
                 let store = try await Store.open(settings, role: .owner, mayCreate: false)
