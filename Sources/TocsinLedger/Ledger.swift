@@ -24,6 +24,11 @@ package protocol Ledger: Sendable {
     /// Runs `body` over one consistent state.
     func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T
 
+    /// Tries to write if the last commit was refused whatever was in it; does nothing else.
+    ///
+    /// - Throws: Why nothing can be written.
+    func checkWritable() async throws(LedgerError)
+
     /// Copies the whole ledger into a new file while it is in use.
     func backup(to path: String) async throws(LedgerError)
 

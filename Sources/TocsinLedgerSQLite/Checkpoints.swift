@@ -10,9 +10,11 @@ import Synchronization
 /// own fsync, before the log begins anew, is done here.
 final class Checkpoints: Sendable {
     /// 64 MiB of 8 KiB pages: a page that changes often is then copied back seldom, and reopening still takes no second.
-    private static let pagesPerCheckpoint: Int32 = 8_000
-    /// 256 MiB, the log's size at most while writers never pause: then the writer itself copies what is left.
-    private static let pagesMaximum: Int32 = 32_000
+    static let pagesPerCheckpoint: Int32 = 8_000
+    /// 4 MiB, on a disk that is nearly full.
+    static let pagesAtLeast: Int32 = 500
+    /// The log may grow to so many times that while writers never pause: then the writer itself copies what is left.
+    private static let checkpointsMaximum: Int32 = 4
 
     private struct State {
         /// Opened when there is first something to copy: most programs that open a ledger never fill its log.
@@ -23,10 +25,20 @@ final class Checkpoints: Sendable {
     }
 
     private let open: @Sendable () throws -> DatabaseQueue
+    private let freeBytes: @Sendable () -> Int64?
     private let state = Mutex(State())
 
-    /// Takes what opens a connection beside the writer's.
-    init(_ open: @escaping @Sendable () throws -> DatabaseQueue) { self.open = open }
+    /// Takes what opens a connection beside the writer's, and what tells how much room the disk has, if that is known.
+    init(freeBytes: @escaping @Sendable () -> Int64?, _ open: @escaping @Sendable () throws -> DatabaseQueue) {
+        self.freeBytes = freeBytes
+        self.open = open
+    }
+
+    /// How many pages the log gathers before they are copied: a sixteenth of the free room at most, so that with four times
+    /// as many in it there still is room for all of them in the file.
+    static func pages(freeBytes: Int64) -> Int32 {
+        Int32(clamping: max(Int64(pagesAtLeast), min(Int64(pagesPerCheckpoint), freeBytes / 8_192 / 16)))
+    }
 
     /// Takes the place of the writing connection's own checkpoints; must outlive its last commit.
     func attach(to database: Database) {
@@ -47,10 +59,13 @@ final class Checkpoints: Sendable {
 
     /// Called after each commit with the pages that are in the log; true if the writer must make room itself.
     private func committed(_ pages: Int32) -> Bool {
+        // Nothing to think about yet, however full the disk is.
+        if pages < Self.pagesAtLeast { return false }
+        let limit = freeBytes().map(Self.pages) ?? Self.pagesPerCheckpoint
         let queue = state.withLock { state -> DatabaseQueue? in
             // The log has begun anew.
             if pages < state.copied { state.copied = 0 }
-            if state.isRunning || pages - state.copied < Self.pagesPerCheckpoint { return nil }
+            if state.isRunning || pages - state.copied < limit { return nil }
             // One that cannot be opened now is tried again at the next commit.
             if state.queue == nil { state.queue = try? open() }
             state.isRunning = state.queue != nil
@@ -63,7 +78,7 @@ final class Checkpoints: Sendable {
                 state.copied = max(copied, 0)
             }
         }
-        return pages >= Self.pagesMaximum
+        return pages >= limit * Self.checkpointsMaximum
     }
 
     /// Copies what no reader still needs in the log, and returns how many of its pages are copied now; waits for nobody.

@@ -45,6 +45,7 @@ final class GroupCommit: Sendable {
     /// What the last group left known of sites; nothing after a group that failed.
     private let known = Mutex<[SiteID: StoredState]>([:])
     private let counted = Mutex(LedgerStatistics())
+    private let refusal = Mutex<LedgerError?>(nil)
     private let commitCounter = Counter(label: "tocsin_ledger_commits_total")
 
     init(_ writer: any DatabaseWriter, path: String, checkpoints: Checkpoints?) {
@@ -52,6 +53,9 @@ final class GroupCommit: Sendable {
         self.writer = writer
         self.path = path
     }
+
+    /// Why the last group was refused as a whole, whatever was in it; none since one was committed.
+    var lastRefusal: LedgerError? { refusal.withLock { $0 } }
 
     var statistics: LedgerStatistics { counted.withLock { $0 } }
 
@@ -100,6 +104,7 @@ final class GroupCommit: Sendable {
     private func run(_ jobs: [WriteJob], _ database: Database) {
         do {
             let completions = try commit(jobs, database)
+            refusal.withLock { $0 = nil }
             for completion in completions { completion() }
         } catch {
             let failure = ledgerError(error, path: path)
@@ -112,6 +117,10 @@ final class GroupCommit: Sendable {
             if mayBeOneJobsFault, jobs.count > 1 {
                 for job in jobs { run([job], database) }
             } else {
+                switch failure.code {
+                case .full, .locked, .unavailable: refusal.withLock { $0 = failure }
+                case .duplicate, .invalid, .corrupt, .newerSchema: break
+                }
                 for job in jobs { job.fail(failure) }
             }
         }

@@ -2,6 +2,12 @@ import Foundation
 import GRDB
 import TocsinLedger
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 extension SQLiteLedger {
     /// Where a ledger is kept.
     package enum Location: Sendable, Hashable, CustomStringConvertible {
@@ -63,7 +69,7 @@ extension SQLiteLedger {
                 try DatabasePool(path: path, configuration: configuration(readers: readerCount))
             }
             try attempt(location) { try prepare(pool, migrate: migrate) }
-            let checkpoints = Checkpoints {
+            let checkpoints = Checkpoints(freeBytes: { freeBytes(beside: path) }) {
                 try DatabaseQueue(path: path, configuration: configuration(readers: 1))
             }
             pool.writeWithoutTransaction { checkpoints.attach(to: $0) }
@@ -79,6 +85,16 @@ extension SQLiteLedger {
             defer { try? queue.close() }
             return try queue.read { try identify($0, path: path) } < Schema.currentVersion
         }
+    }
+
+    /// What the disk with this file has left; nil if it does not say.
+    private static func freeBytes(beside path: String) -> Int64? {
+        var disk = statvfs()
+        guard statvfs(path, &disk) == 0 else { return nil }
+        let (bytes, overflow) = Int64(clamping: disk.f_bavail).multipliedReportingOverflow(
+            by: Int64(clamping: disk.f_frsize)
+        )
+        return overflow ? nil : bytes
     }
 
     // Readers do little more than look rows up in the cache; more than this only contend on two cores.

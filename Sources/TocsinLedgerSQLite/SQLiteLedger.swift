@@ -110,6 +110,18 @@ package final class SQLiteLedger: Ledger {
         return try result.get()
     }
 
+    package func checkWritable() async throws(LedgerError) {
+        guard group.lastRefusal != nil else { return }
+        do {
+            try await write { try $0.setFact(Self.probe.name, to: [UInt8](repeating: 0, count: Self.probe.size)) }
+        } catch {
+            throw ledgerError(error, path: location.description)
+        }
+    }
+
+    /// What is written to find out whether anything can be: large enough that it needs room of its own.
+    private static let probe = (name: "write_probe", size: 32 << 10)
+
     package func close() async throws(LedgerError) {
         guard await reads.close() else { return }
         await group.close()

@@ -40,6 +40,7 @@ package final class FaultyLedger: Ledger {
         try await real.read(body)
     }
 
+    package func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
     package func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
     package func close() async throws(LedgerError) { try await real.close() }
 }

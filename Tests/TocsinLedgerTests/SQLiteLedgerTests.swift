@@ -74,12 +74,19 @@ import TocsinTestSupport
             }
             let error = await #expect(throws: LedgerError.self) { try await ledger.write { try $0.append(large) } }
             #expect(error?.code == .full)
+            let refusal = await #expect(throws: LedgerError.self) { try await ledger.checkWritable() }
+            #expect(refusal?.code == .full)
 
             let counts = try await ledger.read { try $0.counts() }
             #expect(counts["event"] == 0)
             #expect(counts["audit"] == 0)
             #expect(try await ledger.load([world.site.id])[world.site.id]?.version == 1)
             try await ledger.limitSize(toPages: 1 << 30)
+            try await ledger.checkWritable()
+            let commits = ledger.statistics.commits
+            // What is known to be writable is not written for it.
+            try await ledger.checkWritable()
+            #expect(ledger.statistics.commits == commits)
             let outcomes = try await ledger.commit([decision])
             #expect(outcomes.first?.events?.map(\.sequence) == [1, 2])
             #expect(try await ledger.read { try $0.verify() } == [])

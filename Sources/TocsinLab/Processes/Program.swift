@@ -185,7 +185,11 @@ package struct Workspace: Sendable {
             directory
             ?? FileManager.default.temporaryDirectory
             .appending(path: "tocsin-\(name)-\(ProcessInfo.processInfo.processIdentifier)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw LabError("\(path) is no directory and cannot be made one: name another with --directory")
+        }
     }
 
     /// A new directory below this one.

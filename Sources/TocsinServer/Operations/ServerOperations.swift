@@ -36,7 +36,7 @@ enum ServerOperations {
         id: "getReadiness",
         tag: .operations,
         summary: "Tell whether requests should be sent here",
-        notes: "The ledger can be read, and the server is not stopping.",
+        notes: "The ledger can be read and written, and the server is not stopping.",
         callers: .everybody,
         replies: [.ok("Ready.", healthSchema)],
         handle: { call in
@@ -45,6 +45,7 @@ enum ServerOperations {
             }
             do {
                 _ = try await call.read { try $0.schemaVersion() }
+                try await call.services.ledger.checkWritable()
             } catch {
                 throw APIError.unavailable
             }

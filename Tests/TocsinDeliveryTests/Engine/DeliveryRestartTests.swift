@@ -202,6 +202,7 @@ private final class FreezingLedger: Ledger {
         try await real.read(body)
     }
 
+    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
     func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
     func close() async throws(LedgerError) { try await real.close() }
 }

@@ -172,6 +172,7 @@ private final class CutLedger: Ledger {
         try await real.read(body)
     }
 
+    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
     func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
     func close() async throws(LedgerError) { try await real.close() }
 }
