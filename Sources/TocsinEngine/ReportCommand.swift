@@ -93,6 +93,9 @@ package enum ReportResult: Sendable {
     case knownKey(IdempotencyRecord)
 }
 
+/// Hears what became of a report, once, on any thread; must return at once, because others wait behind it.
+package typealias ReportAnswer = @Sendable (Result<ReportResult, LedgerError>) -> Void
+
 /// The 200 reply to a report (decisions §4).
 package struct ReportReply: Sendable {
     package var siteID: SiteID

@@ -81,10 +81,15 @@ package final class SiteEngine: Service {
     ///
     /// - Throws: ``LedgerError`` when nothing was committed; the caller may send the same report again.
     package func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult {
-        let result = await withCheckedContinuation { reply in
-            put(SiteCommand(siteID: command.siteID, receivedAt: command.receivedAt, kind: .report(command, reply)))
+        let result = await withCheckedContinuation { waiter in
+            report(command) { waiter.resume(returning: $0) }
         }
         return try result.get()
+    }
+
+    /// The same for a caller that does not wait: its outcome is told when it is durable, or when nothing was committed.
+    package func report(_ command: ReportCommand, then answer: @escaping ReportAnswer) {
+        put(SiteCommand(siteID: command.siteID, receivedAt: command.receivedAt, kind: .report(command, answer)))
     }
 
     /// Decides and commits a command on a platform-triggered site; returns when its outcome is durable.
@@ -438,9 +443,9 @@ package final class SiteEngine: Service {
         let now = clock.now
         for settlement in settlements {
             switch settlement {
-            case .report(let command, let reply, let result):
-                reportToApplied.recordMilliseconds((now - command.receivedAt).milliseconds)
-                reply.resume(returning: .success(result))
+            case .report(let receivedAt, let answer, let result):
+                reportToApplied.recordMilliseconds((now - receivedAt).milliseconds)
+                answer(.success(result))
             case .panel(let reply, let result): reply.resume(returning: .success(result))
             case .signals(let reply, let result): reply.resume(returning: .success(result))
             case .schedule(let reply, let result): reply.resume(returning: .success(result))

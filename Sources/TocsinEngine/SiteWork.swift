@@ -9,7 +9,7 @@ struct SiteCommand: Sendable {
 
     /// Behind a reference, for a command is handed on several times, by the thousand.
     indirect enum Kind: Sendable {
-        case report(ReportCommand, Reply<ReportResult>)
+        case report(ReportCommand, ReportAnswer)
         case panel(PanelCommand, Reply<PanelResult>)
         case signals(SignalBatch, Reply<SignalResult>)
         case schedule(ScheduleCommand, Reply<ScheduleResult>)
@@ -39,7 +39,7 @@ struct SiteCommand: Sendable {
     /// Tells everybody who waits that nothing was committed.
     func fail(with error: LedgerError) {
         switch kind {
-        case .report(_, let reply): reply.resume(returning: .failure(error))
+        case .report(_, let answer): answer(.failure(error))
         case .panel(_, let reply): reply.resume(returning: .failure(error))
         case .signals(_, let reply): reply.resume(returning: .failure(error))
         case .schedule(_, let reply): reply.resume(returning: .failure(error))
@@ -51,7 +51,7 @@ struct SiteCommand: Sendable {
     /// Tells everybody who waits that there is no such site.
     func answerUnknownSite() {
         switch kind {
-        case .report(_, let reply): reply.resume(returning: .success(.unknownSite))
+        case .report(_, let answer): answer(.success(.unknownSite))
         case .panel(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .signals(_, let reply): reply.resume(returning: .success(.unknownSite))
         case .schedule(_, let reply): reply.resume(returning: .success(.unknownSite))
@@ -65,7 +65,7 @@ struct SiteCommand: Sendable {
 struct SiteWork {
     /// An answer that is told once the decision is durable.
     enum Settlement {
-        case report(ReportCommand, SiteCommand.Reply<ReportResult>, ReportResult)
+        case report(receivedAt: Instant, ReportAnswer, ReportResult)
         case panel(SiteCommand.Reply<PanelResult>, PanelResult)
         case signals(SiteCommand.Reply<SignalResult>, SignalResult)
         case schedule(SiteCommand.Reply<ScheduleResult>, ScheduleResult)
@@ -163,9 +163,9 @@ struct SiteWork {
             case .deadline: plan.reachDeadlines(by: command.receivedAt)
             case .reconfigured: plan.reconfigure(at: now)
             case .upcoming: continue
-            case .report(let report, let reply):
+            case .report(let report, let answer):
                 let result = try decide(report, &plan, &seen)
-                plan.settlements.append(.report(report, reply, result))
+                plan.settlements.append(.report(receivedAt: report.receivedAt, answer, result))
             case .panel(let panel, let reply):
                 plan.settlements.append(try settle(panel, reply, &plan))
             case .partnerAnswered(let id, let answer):

@@ -65,14 +65,25 @@ package struct ServerApplication: Service {
             maxHeaderListSize: Self.headerSizeMax,
             maxHeaderFieldCount: 100
         )
+        let pipeline = Pipeline(services: services, routes: Routes(Operations.all))
+        let outcomes = OutcomeBoxes()
         return Application(
-            responder: Pipeline(services: services, routes: Routes(Operations.all)),
+            responder: pipeline,
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
-                        WireHandler.Installer { [services] in services.newRequestID(at: services.clock.now) }
+                        WireHandler.Installer { [services] in services.newRequestID(at: services.clock.now) },
+                        DirectLane.Installer { [logger] eventLoop in
+                            DirectLane(
+                                pipeline: pipeline,
+                                outcomes: outcomes.box(of: eventLoop),
+                                idleTime: Self.idleTimeout,
+                                logger: logger
+                            )
+                        },
                     ],
-                    idleTimeout: Self.idleTimeout,
+                    // What the lane takes nobody behind it hears of.
+                    idleTimeout: nil,
                     httpDecoderConfiguration: decoder
                 )
             ),

@@ -132,7 +132,10 @@ import TocsinJSON
     )
     func `only a trusted proxy's word is taken`(peer: String, forwarded: String, client: String) throws {
         let trusted = [try #require(AddressBlock("10.0.0.0/8"))]
-        let found = trusted.client(peer: try .init(ipAddress: peer, port: 1), forwardedFor: forwarded)
+        let found = trusted.client(
+            peer: ClientAddress(try SocketAddress(ipAddress: peer, port: 1)),
+            forwardedFor: forwarded
+        )
         #expect(found?.description == client)
     }
 }

@@ -107,6 +107,7 @@ struct ServerWorld: Sendable {
 
     /// Runs `body` against a fresh server.
     static func run(
+        _ setup: TestingSetup = .router,
         partners: (any PartnerCommander)? = nil,
         atFiles hook: @escaping @Sendable (SnapshotFiles.Moment) throws -> Void = { _ in },
         _ body: @Sendable @escaping (ServerWorld) async throws -> Void
@@ -164,7 +165,7 @@ struct ServerWorld: Sendable {
             metricsPage: { registry.page() },
             logger: logger
         )
-        try await server.application().test(.router) { client in
+        try await server.application().test(setup) { client in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 let watch = DeviceWatch(registry: devices, engine: engine, clock: clock, logger: logger)
                 let services = ServiceGroup(services: [engine, watch], logger: logger)

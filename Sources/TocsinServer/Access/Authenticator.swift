@@ -7,6 +7,13 @@ struct RefusedCaller: Error {
     var refusal: APIError
 }
 
+/// A partner's access token that was checked, in the form in which requests bring it.
+struct CheckedToken: Sendable {
+    let authorization: String
+    let partner: PartnerID
+    let expiresAt: Instant
+}
+
 /// Turns a request's credential into its caller, or refuses it.
 struct Authenticator: Sendable {
     let directory: Directory
@@ -35,6 +42,21 @@ struct Authenticator: Sendable {
             failures.record(address())
             throw error
         }
+    }
+
+    /// The token of a partner, if it was checked before; none says nothing of the credential.
+    func checkedToken(_ authorization: String?) -> CheckedToken? {
+        guard let authorization, let credential = Self.bearer(authorization), OpaqueCredential(credential) == nil,
+            let (partner, expiresAt) = tokens.checked(credential)
+        else { return nil }
+        return CheckedToken(authorization: authorization, partner: partner, expiresAt: expiresAt)
+    }
+
+    /// Whose token it is, if the partner was looked up just now; none says nothing of the token.
+    func caller(by token: CheckedToken, now: Instant) -> Caller? {
+        guard now < token.expiresAt, let partner = directory.knownPartner(token.partner, now: now), !partner.isRevoked
+        else { return nil }
+        return .partner(partner)
     }
 
     private func caller(holder: Directory.Holder?, address: () -> ClientAddress?) throws -> Caller {

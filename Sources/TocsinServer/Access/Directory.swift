@@ -57,6 +57,14 @@ package final class Directory: Sendable {
         return loaded
     }
 
+    /// The partner, revoked or not, if it was looked up just now.
+    func knownPartner(_ id: PartnerID, now: Instant) -> Partner? {
+        guard let known = state.withLock({ $0.partners[id] }), now - known.loadedAt < Self.maximumAge else {
+            return nil
+        }
+        return known.value
+    }
+
     /// Whose opaque credential this is; asks `mayTry` before the ledger is searched for one that is not known yet.
     func holder(
         of credential: Substring,

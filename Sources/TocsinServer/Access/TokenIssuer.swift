@@ -98,6 +98,12 @@ package final class TokenIssuer: Sendable {
         return partner
     }
 
+    /// Whose a token is that was verified before, and until when; none says nothing of it.
+    func checked(_ token: Substring) -> (partner: PartnerID, expiresAt: Instant)? {
+        let digest = CredentialDigest(token)
+        return verified.withLock { $0[digest] }.map { ($0.partner, $0.expiresAt) }
+    }
+
     /// What `/.well-known/jwks.json` shows.
     var jwks: JSON {
         let point = key.publicKey.rawRepresentation

@@ -17,6 +17,11 @@ package struct ClientAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    init?(_ peer: SocketAddress?) {
+        guard let text = peer?.ipAddress else { return nil }
+        self.init(text)
+    }
+
     /// What failed authentications are counted by: an IPv6 customer has a whole /64 to try from.
     var limitKey: String {
         switch ip.family {
@@ -59,8 +64,8 @@ extension [AddressBlock] {
     func contains(_ address: ClientAddress) -> Bool { contains { $0.contains(address) } }
 
     /// The caller's address: the peer's, or, through proxies that are trusted, the one that the last of them saw.
-    func client(peer: SocketAddress?, forwardedFor: String?) -> ClientAddress? {
-        guard let address = peer?.ipAddress.flatMap(ClientAddress.init) else { return nil }
+    func client(peer: ClientAddress?, forwardedFor: String?) -> ClientAddress? {
+        guard let address = peer else { return nil }
         guard let forwardedFor, contains(address) else { return address }
         // Read from the right: what stands left of the first address that is no proxy of ours may be made up.
         for entry in forwardedFor.split(separator: ",").reversed() {

@@ -29,6 +29,7 @@ enum ArmingOperations {
             .timestampInFuture,
         ],
         flags: [.siteBucket],
+        direct: report,
         handle: report
     )
 
@@ -54,8 +55,22 @@ enum ArmingOperations {
     // MARK: Reporting
 
     private static func report(_ call: Call) async throws -> Reply {
-        guard case .partner(let partner) = call.caller else { throw try await refusalOfOthers(call) }
-        let command = ReportCommand(
+        guard let command = try command(call) else { throw try await refusalOfOthers(call) }
+        let result = try await call.services.sites.report(command)
+        return try reply(to: command.report.state, result, call.idempotency)
+    }
+
+    private static func report(_ call: Call, _ tell: @escaping Operation.Telling) throws {
+        guard let command = try command(call) else { throw NeedsWaiting() }
+        // Not the whole call, which would be copied with all that it holds.
+        let (state, claim) = (command.report.state, call.idempotency)
+        call.services.sites.report(command) { result in tell { try reply(to: state, try result.get(), claim) } }
+    }
+
+    /// What the call asks of the engine; none for a caller who is nobody's partner.
+    private static func command(_ call: Call) throws -> ReportCommand? {
+        guard case .partner(let partner) = call.caller else { return nil }
+        return ReportCommand(
             siteID: try call.siteID,
             partnerID: partner.id,
             report: try ArmingReportForm.report(call.body, receivedAt: call.receivedAt),
@@ -65,13 +80,20 @@ enum ArmingOperations {
             address: call.address,
             idempotency: call.idempotency?.ticket
         )
-        switch try await call.services.sites.report(command) {
+    }
+
+    private static func reply(
+        to state: ReportedState,
+        _ result: ReportResult,
+        _ claim: IdempotencyClaim?
+    ) throws -> Reply {
+        switch result {
         case .accepted(let reply): return .ok(bytes: reply.json)
         case .refused(.unknownPartition): throw APIError.missing(.partitionNotFound, field: "partition").decided
         case .refused(.invalidTransition(let partition, let name, let current, let allowed)):
             throw APIError(
                 .invalidTransition,
-                "\(name) is \(current): \(command.report.state.rawValue) cannot follow. Report a state from "
+                "\(name) is \(current): \(state.rawValue) cannot follow. Report a state from "
                     + "`details.allowed`; disarmed and armed_* are always accepted.",
                 field: "state",
                 details: [
@@ -83,7 +105,7 @@ enum ArmingOperations {
         case .unknownSite: throw APIError.missing(.siteNotFound)
         case .wrongAuthority: throw platformHoldsTheState
         case .knownKey(let record):
-            guard let claim = call.idempotency else { throw APIError.internalFailure }
+            guard let claim else { throw APIError.internalFailure }
             return try claim.replay(record)
         }
     }

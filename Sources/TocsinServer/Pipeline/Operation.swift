@@ -5,6 +5,10 @@ import TocsinJSON
 /// One thing that the server can do over HTTP, declared once: routing, access, checks and the document all read this.
 package struct Operation: Sendable {
     package typealias Handler = @Sendable (Call) async throws -> Reply
+    /// Takes the outcome of a request, on any thread; what is behind it is worked out where it is answered.
+    package typealias Telling = @Sendable (@escaping @Sendable () throws -> Reply) -> Void
+    /// Does the same as ``Handler``, and returns at once; it throws before anything has happened, or not at all.
+    package typealias DirectHandler = @Sendable (Call, @escaping Telling) throws -> Void
     /// Hears the user code of a request whose body was read, and that is refused before its site has decided.
     package typealias Hearing = @Sendable (Call) async throws -> Void
 
@@ -99,6 +103,8 @@ package struct Operation: Sendable {
     package var bodyLimit: Int
     /// None for what takes no user code.
     package var hear: Hearing?
+    /// For what comes so often that it has a way of its own, ``DirectLane``; must do as `handle` does.
+    package var direct: DirectHandler?
     package var handle: Handler
 
     package init(
@@ -116,6 +122,7 @@ package struct Operation: Sendable {
         flags: Flags = [],
         bodyLimit: Int = Operation.bodyLimit,
         hear: Hearing? = nil,
+        direct: DirectHandler? = nil,
         handle: @escaping Handler
     ) {
         self.method = method
@@ -132,6 +139,7 @@ package struct Operation: Sendable {
         self.flags = flags
         self.bodyLimit = bodyLimit
         self.hear = hear
+        self.direct = direct
         self.handle = handle
     }
 
@@ -191,3 +199,6 @@ extension Operation {
         .optional("cursor", Schema.string(1...cursorLength).described("`next_cursor` of the page before.")),
     ]
 }
+
+/// A request cannot be answered without waiting for something first.
+struct NeedsWaiting: Error {}

@@ -32,9 +32,11 @@ struct Pipeline: HTTPResponder {
     let metrics = ServerMetrics()
 
     /// A request on its way: what is known of it so far, and what its response must tell in any case.
-    private struct Progress {
+    struct Progress: Sendable {
         let requestID: String
         let startedAt: Instant
+        /// The same on a clock that nobody sets.
+        let started = ContinuousClock.now
         var head: RequestHead
         var traceID: String?
         var caller = Caller.anonymous
@@ -53,7 +55,6 @@ struct Pipeline: HTTPResponder {
             startedAt: now,
             head: RequestHead(request.headers)
         )
-        let started = ContinuousClock.now
         var reply: Reply
         do {
             reply = try await answer(request, context, &progress)
@@ -67,7 +68,7 @@ struct Pipeline: HTTPResponder {
         } catch {
             reply = await refuse(error, progress, context.logger)
         }
-        (progress.bound?.metrics ?? metrics.unknown).record(status: reply.status.code, started.duration(to: .now))
+        measure(reply, progress)
         return response(reply, progress, isHead: request.method == .head)
     }
 
@@ -88,7 +89,7 @@ struct Pipeline: HTTPResponder {
         let operation = bound.operation
         progress.traceID = progress.head.traceID.flatMap { $0.isVisibleASCII(upTo: Self.traceIDLengthMax) ? $0 : nil }
         let address = services.settings.trustedProxies.client(
-            peer: context.channel.remoteAddress,
+            peer: ClientAddress(context.channel.remoteAddress),
             forwardedFor: progress.head.forwardedFor
         )
         progress.address = address
@@ -151,7 +152,7 @@ struct Pipeline: HTTPResponder {
     }
 
     /// Longer trace ids would be a way to fill the audit log.
-    private static let traceIDLengthMax = 128
+    static let traceIDLengthMax = 128
 
     private static let invalidTraceID = APIError(
         .invalidTraceID,
@@ -179,7 +180,7 @@ struct Pipeline: HTTPResponder {
         try bound.operation.callers.admit(progress.caller)
     }
 
-    private func place(_ bound: BoundOperation, _ values: [String], _ caller: Caller, _ query: Substring) -> PathSite {
+    func place(_ bound: BoundOperation, _ values: [String], _ caller: Caller, _ query: Substring) -> PathSite {
         let dealer = query.isEmpty ? nil : try? FormFields(query, plusIsSpace: false)["dealer_id"]
         return PathSite(bound: bound, values: values, caller: caller, dealer: dealer.flatMap(DealerID.init))
     }
@@ -241,7 +242,7 @@ struct Pipeline: HTTPResponder {
     }
 
     /// Refuses what the header fields ask for and nobody here does.
-    private func checkHead(_ head: RequestHead, _ operation: Operation) throws(APIError) {
+    func checkHead(_ head: RequestHead, _ operation: Operation) throws(APIError) {
         if head.expectsMore {
             throw APIError(
                 .expectationFailed,
@@ -292,7 +293,7 @@ struct Pipeline: HTTPResponder {
         )
     }
 
-    private func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> JSON {
+    func checkedBody(_ bytes: [UInt8], _ operation: Operation, _ head: RequestHead) throws -> JSON {
         let schema: Schema
         switch operation.body {
         case .none, .form, .media: return [:]
@@ -340,7 +341,7 @@ struct Pipeline: HTTPResponder {
 
     // MARK: Refusing
 
-    private func refuse(_ error: any Error, _ progress: Progress, _ logger: Logger) async -> Reply {
+    func refuse(_ error: any Error, _ progress: Progress, _ logger: Logger) async -> Reply {
         let refusal = APIError(telling: error)
         if refusal.code == .internalError {
             logger.error(
@@ -407,14 +408,25 @@ struct Pipeline: HTTPResponder {
 
     // MARK: Answering
 
-    private func response(_ reply: Reply, _ progress: Progress, isHead: Bool) -> Response {
-        var headers = reply.headers
-        headers.append(HTTPField(name: .requestID, value: progress.requestID))
+    func measure(_ reply: Reply, _ progress: Progress) {
+        let elapsed = progress.started.duration(to: .now)
+        (progress.bound?.metrics ?? metrics.unknown).record(status: reply.status.code, elapsed)
+    }
+
+    /// Names the header fields of every response, beside those of its body.
+    func eachField(of reply: Reply, _ progress: Progress, _ write: (HTTPField.Name, String) -> Void) {
+        for field in reply.headers { write(field.name, field.value) }
+        write(.requestID, progress.requestID)
         let standing = progress.standing
-        headers.append(HTTPField(name: .rateLimitLimit, value: String(standing.limit)))
-        headers.append(HTTPField(name: .rateLimitRemaining, value: String(standing.remaining)))
-        headers.append(HTTPField(name: .rateLimitReset, value: String(standing.resetSeconds)))
-        if let traceID = progress.traceID { headers.append(HTTPField(name: .traceID, value: traceID)) }
+        write(.rateLimitLimit, String(standing.limit))
+        write(.rateLimitRemaining, String(standing.remaining))
+        write(.rateLimitReset, String(standing.resetSeconds))
+        if let traceID = progress.traceID { write(.traceID, traceID) }
+    }
+
+    private func response(_ reply: Reply, _ progress: Progress, isHead: Bool) -> Response {
+        var headers = HTTPFields()
+        eachField(of: reply, progress) { headers.append(HTTPField(name: $0, value: $1)) }
         let body: ResponseBody
         switch reply.body {
         case .none: body = ResponseBody()

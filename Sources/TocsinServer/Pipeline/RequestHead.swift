@@ -1,4 +1,5 @@
 import HTTPTypes
+import NIOHTTP1
 
 /// The header fields that the pipeline reads, found in one pass.
 struct RequestHead: Sendable {
@@ -21,28 +22,34 @@ struct RequestHead: Sendable {
     private var expect: String?
 
     init(_ fields: HTTPFields) {
-        for field in fields {
-            switch field.name.canonicalName {
-            case "authorization": authorization = field.value
-            case "content-type": contentType = field.value
-            case "content-length": contentLength = field.value
-            case "idempotency-key":
-                hasSeveralKeys = idempotencyKey != nil
-                idempotencyKey = field.value
-            case "content-encoding": contentEncoding = contentEncoding.map { "\($0),\(field.value)" } ?? field.value
-            case "x-partner-trace-id": traceID = field.value
-            case "prefer": prefer = field.value
-            case "if-match": ifMatch = field.value
-            case "if-none-match": ifNoneMatch = field.value
-            case "if-range": ifRange = field.value
-            case "range": range = field.value
-            case "accept": accept = field.value
-            // Several fields of that name are one list (RFC 9110 §5.3).
-            case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(field.value)" } ?? field.value
-            case "last-event-id": lastEventID = field.value
-            case "expect": expect = expect.map { "\($0),\(field.value)" } ?? field.value
-            default: break
-            }
+        for field in fields { take(field.name.canonicalName, field.value) }
+    }
+
+    init(_ headers: HTTPHeaders) {
+        for (name, value) in headers { take(name.lowercased(), value) }
+    }
+
+    private mutating func take(_ name: String, _ value: String) {
+        switch name {
+        case "authorization": authorization = value
+        case "content-type": contentType = value
+        case "content-length": contentLength = value
+        case "idempotency-key":
+            hasSeveralKeys = idempotencyKey != nil
+            idempotencyKey = value
+        case "content-encoding": contentEncoding = contentEncoding.map { "\($0),\(value)" } ?? value
+        case "x-partner-trace-id": traceID = value
+        case "prefer": prefer = value
+        case "if-match": ifMatch = value
+        case "if-none-match": ifNoneMatch = value
+        case "if-range": ifRange = value
+        case "range": range = value
+        case "accept": accept = value
+        // Several fields of that name are one list (RFC 9110 §5.3).
+        case "x-forwarded-for": forwardedFor = forwardedFor.map { "\($0),\(value)" } ?? value
+        case "last-event-id": lastEventID = value
+        case "expect": expect = expect.map { "\($0),\(value)" } ?? value
+        default: break
         }
     }
 

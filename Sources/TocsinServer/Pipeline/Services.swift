@@ -149,6 +149,8 @@ package protocol SiteControl: Sendable {
     /// Bounds what refusals add to the audit log.
     var refusals: RefusalLimiter { get }
     func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
+    /// The same for a caller that does not wait.
+    func report(_ command: ReportCommand, then answer: @escaping ReportAnswer)
     func command(_ command: PanelCommand) async throws(LedgerError) -> PanelResult
     func signals(_ batch: SignalBatch) async throws(LedgerError) -> SignalResult
     func schedule(_ command: ScheduleCommand) async throws(LedgerError) -> ScheduleResult
