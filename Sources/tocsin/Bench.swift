@@ -12,8 +12,8 @@ struct Bench: AsyncParsableCommand {
             anything acknowledged is missing is void: exit status 1.
             """,
         subcommands: [
-            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Neighbours.self, Backlog.self,
-            Idle.self, Soak.self, Peers.self, All.self, Hello.self,
+            Ingest.self, Deliver.self, Spike.self, Timers.self, Scale.self, Devices.self, Neighbours.self, Alarms.self,
+            Backlog.self, Idle.self, Soak.self, Peers.self, All.self, Hello.self,
         ]
     )
 
@@ -132,6 +132,14 @@ struct Bench: AsyncParsableCommand {
         )
         @OptionGroup var options: Options
         func run() async throws { try await options.run([NeighbourBench.run]) }
+    }
+
+    struct Alarms: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "P5 alone: alarms, commit to first byte, while everything else saturates the machine."
+        )
+        @OptionGroup var options: Options
+        func run() async throws { try await options.run([AlarmBench.run]) }
     }
 
     struct Backlog: AsyncParsableCommand {

@@ -3,14 +3,14 @@ import Synchronization
 import TocsinCore
 
 /// P5: from commit to first byte for alarms, while everything else that is sent saturates the machine.
-enum AlarmBench {
+package enum AlarmBench {
     private static let alarmsPerSecond = 20.0
     private static let connections = 4
     /// How far the receiver may be behind, in deliveries: every endpoint always has more of the rest to do.
     private static let deliveriesAhead = 20_000
     private static let targetMilliseconds = 50.0
 
-    static func run(_ context: BenchContext, _ report: inout BenchReport) async throws {
+    package static func run(_ context: BenchContext, _ report: inout BenchReport) async throws {
         let seconds = context.settings.seconds(20, quick: 3)
         let sink = try await WebhookSink.start(on: context.sinkGroup)
         let shape = BenchFleet.Shape(

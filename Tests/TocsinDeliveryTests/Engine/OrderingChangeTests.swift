@@ -169,6 +169,7 @@ private final class SlowReading: Ledger {
         try await real.write(body)
     }
     func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
+    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
     func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
     func close() async throws(LedgerError) { try await real.close() }
 }
