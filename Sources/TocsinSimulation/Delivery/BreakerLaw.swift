@@ -15,6 +15,7 @@ struct BreakerLaw {
     }
 
     private var phase = Phase.closed(failures: 0)
+    private var editedAt: Instant?
 
     /// Why an attempt must not begin now, beside so many in flight.
     func complaint(inFlight: Int, at now: Instant) -> String? {
@@ -31,19 +32,23 @@ struct BreakerLaw {
         if case .open(let until, _) = phase { phase = .open(until: until, isProbed: true) }
     }
 
-    mutating func ended(_ result: AttemptResult, concurrency: Int, at now: Instant) {
+    mutating func ended(_ result: AttemptResult, begunAt: Instant, concurrency: Int, at now: Instant) {
+        // An endpoint that failed before a restart may open sooner than is told here, and was probed at once if it was
+        // edited then; what had begun before says nothing of the endpoint as it is now.
+        let isOld = editedAt.map { begunAt <= $0 } ?? false
+        let reopens = isOld ? now : now + Self.pause
         let isDown = result.isBroken || result.status == 429 || (result.status ?? 0) >= 500
         switch phase {
         case .closed(let failures):
             guard isDown else { return phase = .closed(failures: 0) }
             let isOpen = failures + 1 >= Self.failuresToOpen
-            phase = isOpen ? .open(until: now + Self.pause, isProbed: false) : .closed(failures: failures + 1)
+            phase = isOpen ? .open(until: reopens, isProbed: false) : .closed(failures: failures + 1)
         case .open(_, let isProbed):
             guard isDown else { return recover(2, concurrency) }
             if isProbed { phase = .open(until: now + Self.pause, isProbed: false) }
         case .recovering(let ceiling):
             guard isDown else { return recover(ceiling * 2, concurrency) }
-            phase = .open(until: now + Self.pause, isProbed: false)
+            phase = .open(until: reopens, isProbed: false)
         }
     }
 
@@ -53,6 +58,7 @@ struct BreakerLaw {
 
     /// Somebody changed the endpoint: it may be probed at once.
     mutating func wasEdited(at now: Instant) {
+        editedAt = now
         if case .open(let until, let isProbed) = phase { phase = .open(until: min(until, now), isProbed: isProbed) }
     }
 }

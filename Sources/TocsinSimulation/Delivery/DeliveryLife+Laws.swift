@@ -66,7 +66,8 @@ extension DeliveryLife {
             if isAnswer { $0.answers += 1 }
         }
         let concurrency = endpoints[index].settings.concurrency
-        endpoints[index].breaker.ended(flight.result, concurrency: concurrency, at: now)
+        endpoints[index].breaker
+            .ended(flight.result, begunAt: flight.endsAt - flight.took, concurrency: concurrency, at: now)
         if event(position)?.type.isAlarmClass == true {
             endpoints[index].inFlight.alarm -= 1
         } else {
