@@ -111,11 +111,14 @@ package struct LossCheck: Sendable {
     private static let drainPolls = 300
 
     /// Compares the three accounts: acknowledged by the server, kept in the log, accepted by the receiver.
+    ///
+    /// So many of the missing are dead letters: they did not come, and are not lost.
     package func verdict(
         _ outcome: ReportSource.Outcome,
         entries: [Entry],
         arrivals: [Arrival],
-        sink: WebhookSink?
+        sink: WebhookSink?,
+        dead: Int = 0
     ) -> Verdict {
         var verdict = Verdict()
         verdict.acknowledged = outcome.acknowledged.count
@@ -139,7 +142,8 @@ package struct LossCheck: Sendable {
                 if seen[Delivery(event: entry.key, endpoint: Int32(endpoint.number))] == nil { missing += 1 }
             }
         }
-        if missing > 0 { verdict.problems.append("\(missing) of \(verdict.expected) webhooks never arrived") }
+        let lost = missing - dead
+        if lost > 0 { verdict.problems.append("\(lost) of \(verdict.expected) webhooks never arrived") }
         if let sink {
             verdict.checkedSignatures = sink.arrivals.checkedSignatures
             verdict.problems += Set(sink.arrivals.problems)

@@ -80,6 +80,25 @@ struct SoakAccount: Sendable {
         for delivery in unrecorded { inFlight[delivery, default: 0] += 1 }
     }
 
+    /// What became of the webhooks that never arrived, by what the ledger says of them.
+    ///
+    /// A dead letter is no loss: it is visible, told of, and can be sent again (design, delivery: the promise).
+    func fates() async throws -> [String: Int] {
+        let ids = Dictionary(uniqueKeysWithValues: fleet.endpoints.joined().map { (Int32($0.number), $0.id) })
+        let asked = open.compactMap { delivery in
+            positions[delivery.event].flatMap { position in ids[delivery.endpoint].map { (position, $0) } }
+        }
+        let ledger = try SQLiteLedger.open(.file(LedgerFile.path(data: fleet.data)), role: .guest, migrate: false)
+        let states = try await ledger.read { reader in
+            try asked.map { try reader.exceptionalDelivery(of: $0, to: $1)?.state.rawValue ?? Self.untold }
+        }
+        try await ledger.close()
+        return Dictionary(states.map { ($0, 1) }, uniquingKeysWith: +)
+    }
+
+    static let dead = DeliveryState.dead.rawValue
+    private static let untold = "without a trace"
+
     /// How often webhooks came once more after they had been taken, and how many of those nothing in flight explains.
     func duplicates(_ sink: WebhookSink) -> (all: Int, unexplained: Int) {
         var times: [Delivery: Int] = Dictionary(minimumCapacity: arrived.count)
@@ -94,11 +113,12 @@ struct SoakAccount: Sendable {
     }
 
     /// What is missing, wrong or unexplained at the end.
-    func verdict(_ acknowledged: SoakClient.Acknowledged, _ sink: WebhookSink) async throws -> [String] {
+    func verdict(_ acknowledged: SoakClient.Acknowledged, _ sink: WebhookSink, dead: Int) async throws -> [String] {
         var outcome = ReportSource.Outcome()
         outcome.acknowledged = acknowledged.events.map { ReportSource.Acknowledged(event: $0, sentAt: 0) }
         var found = problems + acknowledged.problems
-        found += check.verdict(outcome, entries: entries, arrivals: sink.arrivals.arrivals, sink: sink).problems
+        found +=
+            check.verdict(outcome, entries: entries, arrivals: sink.arrivals.arrivals, sink: sink, dead: dead).problems
         let told = try await things()
         let missing = acknowledged.things.subtracting(told)
         if !missing.isEmpty {

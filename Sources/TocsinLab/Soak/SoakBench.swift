@@ -107,12 +107,17 @@ package struct SoakBench: Sendable {
         faults.set(on: false)
         try await settle(&account, sink, context)
         let acknowledged = client.acknowledged
-        outcome.problems += try await account.verdict(acknowledged, sink)
-        outcome.lost = account.openCount
+        let fates = try await account.fates()
+        let dead = fates[SoakAccount.dead] ?? 0
+        outcome.problems += try await account.verdict(acknowledged, sink, dead: dead)
+        outcome.lost = account.openCount - dead
         outcome.inFlight = account.inFlightCount
         outcome.duplicates = account.duplicates(sink).all
         let requests = acknowledged.requests.sorted { $0.key < $1.key }.map { "\(Figures.grouped($0.value)) \($0.key)" }
+        let missing = fates.sorted { $0.key < $1.key }.map { "\(Figures.grouped($0.value)) \($0.key)" }
+        if !missing.isEmpty { context.progress("not arrived: \(missing.joined(separator: ", "))") }
         outcome.notes += [
+            "\(Figures.grouped(dead)) dead letters, which the ledger tells of",
             "seed \(seed); \(seconds) s of traffic, \(kills) times kill -9",
             "acknowledged: \(requests.joined(separator: ", ")); \(Figures.grouped(acknowledged.refused)) refused by the "
                 + "state of things, \(Figures.grouped(acknowledged.repeats)) sent again",

@@ -23,8 +23,8 @@ struct SoakFleet: Sendable {
         .armingStateChanged, .partitionArmed, .partitionDisarmed, .armingFailed, .alarmCreated, .alarmActivity,
         .snapshotCreated, .deviceOffline, .deviceOnline,
     ]
-    /// Quick at first, and patient for longer than any fault lasts.
-    private static let retrySteps = [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30, 30]
+    /// Quick at first, and patient for twenty minutes: a fast machine has endpoints in spells of faults most of the time.
+    private static let retrySteps = [1, 2, 4, 8, 15] + Array(repeating: 30, count: 40)
 
     /// What accounting needs: dealers, endpoints, secrets.
     let fleet: BenchFleet
