@@ -13,8 +13,12 @@ final class Checkpoints: Sendable {
     static let pagesPerCheckpoint: Int32 = 8_000
     /// 4 MiB, on a disk that is nearly full.
     static let pagesAtLeast: Int32 = 500
-    /// The log may grow to so many times that while writers never pause: then the writer itself copies what is left.
-    private static let checkpointsMaximum: Int32 = 4
+    /// So long without a commit is a pause: what is copied then is in nobody's way.
+    private static let pause: DispatchTimeInterval = .milliseconds(100)
+    /// While writers never pause, the log grows to so many times that before it is copied beside them.
+    private static let checkpointsWithoutPause: Int32 = 4
+    /// At so many times that the writer itself copies what is left.
+    private static let checkpointsMaximum: Int32 = 8
 
     private struct State {
         /// Opened when there is first something to copy: most programs that open a ledger never fill its log.
@@ -22,6 +26,11 @@ final class Checkpoints: Sendable {
         /// How many of the log's pages were copied when last somebody looked.
         var copied: Int32 = 0
         var isRunning = false
+        /// Somebody waits for a pause.
+        var isWaiting = false
+        var isClosed = false
+        /// How many commits there were: by it a pause is told.
+        var commits = 0
     }
 
     private let open: @Sendable () throws -> DatabaseQueue
@@ -34,7 +43,7 @@ final class Checkpoints: Sendable {
         self.open = open
     }
 
-    /// How many pages the log gathers before they are copied: a sixteenth of the free room at most, so that with four times
+    /// How many pages the log gathers before they are copied: a sixteenth of the free room at most, so that with eight times
     /// as many in it there still is room for all of them in the file.
     static func pages(freeBytes: Int64) -> Int32 {
         Int32(clamping: max(Int64(pagesAtLeast), min(Int64(pagesPerCheckpoint), freeBytes / 8_192 / 16)))
@@ -55,19 +64,58 @@ final class Checkpoints: Sendable {
     }
 
     /// Waits for a copy that is under way; the writer does what is left when it closes.
-    func close() { try? state.withLock { $0.queue }?.close() }
+    func close() {
+        let queue = state.withLock { state in
+            state.isClosed = true
+            return state.queue
+        }
+        try? queue?.close()
+    }
 
     /// Called after each commit with the pages that are in the log; true if the writer must make room itself.
     private func committed(_ pages: Int32) -> Bool {
         // Nothing to think about yet, however full the disk is.
         if pages < Self.pagesAtLeast { return false }
         let limit = freeBytes().map(Self.pages) ?? Self.pagesPerCheckpoint
-        let queue = state.withLock { state -> DatabaseQueue? in
+        enum Next { case nothing, wait, copy }
+        let next = state.withLock { state -> Next in
+            state.commits += 1
             // The log has begun anew.
             if pages < state.copied { state.copied = 0 }
-            if state.isRunning || pages - state.copied < limit { return nil }
+            let uncopied = pages - state.copied
+            if state.isRunning || uncopied < limit { return .nothing }
+            if uncopied >= limit * Self.checkpointsWithoutPause { return .copy }
+            defer { state.isWaiting = true }
+            return state.isWaiting ? .nothing : .wait
+        }
+        switch next {
+        case .nothing: break
+        case .wait: waitForPause()
+        case .copy: start()
+        }
+        return pages >= limit * Self.checkpointsMaximum
+    }
+
+    /// Copies as soon as nothing is committed for a while: a closing time is over in seconds, and has better use for the disk.
+    private func waitForPause() {
+        let seen = state.withLock { $0.commits }
+        DispatchQueue.global().asyncAfter(deadline: .now() + Self.pause) {
+            let isPause = self.state.withLock { state -> Bool? in
+                // What was copied meanwhile because the log grew needs no pause any more.
+                if state.isClosed || !state.isWaiting { return nil }
+                return state.commits == seen
+            }
+            guard let isPause else { return }
+            if isPause { self.start() } else { self.waitForPause() }
+        }
+    }
+
+    private func start() {
+        let queue = state.withLock { state -> DatabaseQueue? in
+            if state.isRunning || state.isClosed { return nil }
             // One that cannot be opened now is tried again at the next commit.
             if state.queue == nil { state.queue = try? open() }
+            state.isWaiting = false
             state.isRunning = state.queue != nil
             return state.queue
         }
@@ -78,7 +126,6 @@ final class Checkpoints: Sendable {
                 state.copied = max(copied, 0)
             }
         }
-        return pages >= limit * Self.checkpointsMaximum
     }
 
     /// Copies what no reader still needs in the log, and returns how many of its pages are copied now; waits for nobody.
