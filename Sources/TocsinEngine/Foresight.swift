@@ -77,6 +77,8 @@ struct Foresight {
         if held.isEmpty { return nil }
         guard let found = held.removeValue(forKey: work.siteID), let arrival = work.arrivalOfDeadlineAlone,
             found.work.decision.baseVersion == record.version, !record.isReconfigured,
+            // A partner that asks to be asked since then changes no site.
+            !tools.desk.asksPartner(of: record.configuration.site),
             found.from <= arrival, arrival <= now.instant, now.instant <= found.until
         else { return nil }
         guard let decision = found.work.decision.moved(to: now) else { return nil }

@@ -138,9 +138,10 @@ package struct Plan {
         _ = take(effects, for: request)
     }
 
+    /// Plans anew after a change; what was received before a deadline, and is still on its way here, wins over it all the same.
     mutating func reconfigure(at now: Instant) {
         machine.reconfigured(at: now)
-        takeOwn(machine.deadlinesReached(by: now))
+        takeOwn(machine.deadlinesReached(by: now - DeadlineTimer.settleTime))
     }
 
     /// Stores the new state only if there is one: most retries and refusals change nothing but the audit log.

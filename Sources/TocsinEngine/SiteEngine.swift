@@ -1,6 +1,7 @@
 import Logging
 import Metrics
 import ServiceLifecycle
+import Synchronization
 import TocsinCore
 import TocsinLedger
 
@@ -29,6 +30,8 @@ package final class SiteEngine: Service {
     /// A site takes about 1 KiB in memory.
     package static let cachedSites = 400_000
 
+    private static let failuresToldEvery: Duration = .seconds(1)
+
     private let ledger: any Ledger
     private let clock: any WallClock
     private let tools: DecisionTools
@@ -43,6 +46,8 @@ package final class SiteEngine: Service {
     package var refusals: RefusalLimiter { tools.refusals }
     /// Zones of local time, each read once.
     package let timeZones: TimeZones
+    /// When failed commands were told last, and how many failed since.
+    private let failures = Mutex<(toldAt: Instant?, untold: Int)>((nil, 0))
     private let reportToApplied = Timer(label: "tocsin_report_to_applied_seconds")
     private let batchSize = Recorder(label: "tocsin_commit_batch_sites")
     /// Wakes sites whose countdowns and watchdogs run out.
@@ -469,12 +474,24 @@ package final class SiteEngine: Service {
         }
     }
 
-    private func fail(_ works: [SiteWork], with error: LedgerError) {
+    /// Says it once a second: on a full disk every command fails, and the log is on a disk too.
+    private func tellFailure(of commands: Int, _ error: LedgerError, at now: Instant) {
+        let count = failures.withLock { failures -> Int? in
+            failures.untold += commands
+            if let told = failures.toldAt, now - told < Self.failuresToldEvery { return nil }
+            defer { failures = (now, 0) }
+            return failures.untold
+        }
+        guard let count else { return }
         logger.error(
             "commands failed, nothing was committed",
-            metadata: ["ledger.error": "\(error)", "commands": "\(works.reduce(0) { $0 + $1.commands.count })"]
+            metadata: ["ledger.error": "\(error)", "commands": "\(count)"]
         )
+    }
+
+    private func fail(_ works: [SiteWork], with error: LedgerError) {
         let now = clock.now
+        tellFailure(of: works.reduce(0) { $0 + $1.commands.count }, error, at: now)
         for command in works.flatMap(\.commands) {
             // A deadline is never given up: it is tried again until the ledger takes it.
             switch command.kind {

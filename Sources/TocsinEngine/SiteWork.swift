@@ -36,6 +36,11 @@ struct SiteCommand: Sendable {
         }
     }
 
+    /// Whether it only says that the configuration has changed: nobody's request, which would meet deadlines in its instant.
+    var isChange: Bool {
+        if case .reconfigured = kind { true } else { false }
+    }
+
     /// Tells everybody who waits that nothing was committed.
     func fail(with error: LedgerError) {
         switch kind {
@@ -124,9 +129,7 @@ struct SiteWork {
 
     /// Whether what is remembered of the site may be older than its configuration.
     var mustLoad: Bool {
-        commands.contains { command in
-            if case .reconfigured = command.kind { true } else { false }
-        }
+        commands.contains(where: \.isChange)
     }
 
     /// When the timer called, if there is nothing else to decide.
@@ -182,7 +185,7 @@ struct SiteWork {
         }
         // A deadline that came with a request and is due in its instant is met with it, not when the timer comes: whether
         // the server stops in between must make no difference (I15).
-        if let last = commands.last { plan.reachDeadlines(by: last.receivedAt) }
+        if let last = commands.last, !last.isChange { plan.reachDeadlines(by: last.receivedAt) }
         plan.finish()
         return plan
     }

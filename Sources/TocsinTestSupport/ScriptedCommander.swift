@@ -10,6 +10,7 @@ package final class ScriptedCommander: PartnerCommander {
         var held: [EventID: CheckedContinuation<PartnerAnswer, Never>] = [:]
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var isStopped = false
+        var asks = true
     }
 
     private let state: Mutex<State>
@@ -21,7 +22,10 @@ package final class ScriptedCommander: PartnerCommander {
 
     package func start() async throws {}
 
-    package func asks(_ partner: PartnerID) -> Bool { true }
+    package func asks(_ partner: PartnerID) -> Bool { state.withLock { $0.asks } }
+
+    /// Whether the partner wants to be asked from now on.
+    package func set(asks: Bool) { state.withLock { $0.asks = asks } }
 
     package func ask(_ inquiry: PartnerInquiry) async -> PartnerAnswer {
         await withCheckedContinuation { continuation in

@@ -21,11 +21,11 @@ import TocsinTestSupport
     private let start = Instant(secondsSinceEpoch: 1_800_000_000)
 
     /// A shop in its exit delays, each partition's by its number of seconds.
-    private func record(exitSeconds: [Int] = [60]) -> SiteRecord {
+    private func record(exitSeconds: [Int] = [60], partner: PartnerID? = nil) -> SiteRecord {
         let site = Site(
             id: SiteID(stored: "site_1"),
             dealerID: DealerID(stored: "dlr_1"),
-            partnerID: nil,
+            partnerID: partner,
             externalID: nil,
             name: "Shop",
             timezone: "UTC",
@@ -127,6 +127,49 @@ import TocsinTestSupport
         let record = record(exitSeconds: [60, 62])
         let now = try #require(record.state.nextDeadline) + .seconds(1)
         #expect(try isUsed(record, for: work(at: now), at: now) == [false])
+    }
+
+    @Test func `a partner that wants to be asked meanwhile is asked`() throws {
+        let commander = ScriptedCommander()
+        commander.set(asks: false)
+        let tools = DecisionTools(
+            randomness: Constant(),
+            vault: self.tools.vault,
+            timeZones: TimeZones(),
+            desk: PartnerDesk(commander: commander)
+        )
+        let record = record(partner: PartnerID(stored: "prt_1"))
+        let due = try #require(record.state.nextDeadline)
+        let now = due + .seconds(1)
+        for asks in [false, true] {
+            var foresight = Foresight(tools)
+            foresight.look(at: record, due: due)
+            commander.set(asks: asks)
+            let taken = foresight.take(work(at: now), on: record, now: WrittenInstant(now))
+            #expect((taken == nil) == asks)
+        }
+    }
+
+    /// Design, time: what was read before the deadline wins though the server was busy, and with whatever.
+    @Test(arguments: [(1, false), (24, false), (25, true), (1_000, true)])
+    func `a change of the configuration leaves a deadline the time in which a disarm may still come`(
+        lateness: Int,
+        isReached: Bool
+    ) throws {
+        let before = record()
+        let record = SiteRecord(
+            configuration: before.configuration,
+            state: before.state,
+            version: before.version,
+            isReconfigured: true
+        )
+        let now = try #require(record.state.nextDeadline) + .milliseconds(lateness)
+        let command = SiteCommand(siteID: SiteID(stored: "site_1"), receivedAt: now, kind: .reconfigured)
+        let plan = try SiteWork(siteID: command.siteID, commands: [command]).decide(on: record, at: now, tools: tools)
+        let phases = plan.decision.newState?.partitions.values.map(\.phase)
+        #expect((phases == [.armed(.away)]) == isReached)
+        // Whatever is left is due, so that the timer comes for it.
+        #expect(isReached || plan.decision.newState?.nextDeadline == record.state.nextDeadline)
     }
 
     @Test func `an engine ends the delays of many sites at their own moments`() async throws {

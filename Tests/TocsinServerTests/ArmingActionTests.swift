@@ -20,7 +20,7 @@ import TocsinJSON
             #expect(reply["arming_model"] == "platform_triggered")
             #expect(reply.partition(0, "state") == "arming_in_progress")
             #expect(reply.partition(0, "mode") == "away")
-            #expect(reply.partition(0, "exit_delay_ends_at") == "2026-05-26T10:01:00Z")
+            #expect(reply.partition(0, "exit_delay_ends_at") == "2026-05-26T10:01:00.000Z")
             #expect(reply.partition(0, "by")?["name"] == "Ann")
             #expect(reply.partition(0, "by")?["method"] == "api")
             let shown = try await world.arming(shop)

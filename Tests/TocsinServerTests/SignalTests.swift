@@ -146,7 +146,7 @@ import TocsinLedger
             _ = try await world.signal(shop, 1, "open")
             let inside = try await world.arming(shop)
             #expect(inside.partition(0, "state") == "entry_delay")
-            #expect(inside.partition(0, "entry_delay_ends_at") == "2026-05-26T10:00:40Z")
+            #expect(inside.partition(0, "entry_delay_ends_at") == "2026-05-26T10:00:40.000Z")
             _ = try await world.signal(shop, 9, "open")
             let alarm = try await world.arming(shop)
             #expect(alarm.partition(1, "in_alarm") == true)

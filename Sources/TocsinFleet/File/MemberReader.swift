@@ -28,7 +28,8 @@ struct MemberReader {
         optional: [String] = []
     ) -> Members? {
         guard case .mapping(let mapping) = node else {
-            problems.add(place, "must be a mapping with \(list(required)), not \(node.kind)")
+            let members = required.isEmpty ? "" : " with \(list(required))"
+            problems.add(place, "must be a mapping\(members), not \(node.kind)")
             return nil
         }
         let known = required + optional

@@ -130,8 +130,8 @@ enum ArmingView {
         object["bypassed_zones"] = .array(
             machine.configuration.zones.filter { state.bypassed[$0.id] != nil }.map { JSON($0.number) }
         )
-        object["exit_delay_ends_at"] = exitEnd(state).map { .string($0.rfc3339Seconds) }
-        object["entry_delay_ends_at"] = state.countdown.map { .string($0.deadline.rfc3339Seconds) }
+        object["exit_delay_ends_at"] = exitEnd(state).map { .string($0.rfc3339Milliseconds) }
+        object["entry_delay_ends_at"] = state.countdown.map { .string($0.deadline.rfc3339Milliseconds) }
         object["in_alarm"] = .bool(state.inAlarm)
         object["alarm_memory"] = .bool(state.alarmMemory)
         object["version"] = .integer(state.version)
