@@ -31,7 +31,7 @@ package final class EncodedDecision: Equatable, Sendable {
     }
 
     package struct Audit: Equatable, Sendable {
-        package var at: Instant
+        package fileprivate(set) var at: Instant
         package let changesState: Bool
         package fileprivate(set) var packed: [UInt8]
     }

@@ -39,7 +39,7 @@ struct EndpointFileTests {
         """
     }
 
-    private static let full = file("signature: v1a\n" + certificate(chain, key))
+    private static let full = file("signature: v1a\n" + certificate(SampleCertificates.chain, SampleCertificates.key))
     private static let fingerprint = "24f9d539b6dceb961580c06649ff3e0ad2dfde80c4ac1ab1fb98fe081e3b8d19"
 
     private static func endpoint(_ world: World) async throws -> Endpoint {
@@ -61,7 +61,7 @@ struct EndpointFileTests {
         #expect(shown.fingerprint == Self.fingerprint)
         let place = WebhookSecret.vaultContext(ofCertificateOf: endpoint.id)
         let text = String(decoding: try world.vault.open(shown.sealed, context: place), as: UTF8.self)
-        #expect(text.contains(Self.key) && text.contains(Self.chain))
+        #expect(text.contains(SampleCertificates.key) && text.contains(SampleCertificates.chain))
         let secrets = try await world.ledger.read { try $0.secrets(of: endpoint.id) }
         #expect(secrets.count == 2)
         let pair = try #require(secrets.first { $0.publicKey != nil })
@@ -114,10 +114,22 @@ struct EndpointFileTests {
     @Test(
         arguments: [
             ("signature: ed25519", "signature", "use one of v1, v1a"),
-            (certificate("nonsense", key), "client_certificate.certificate", "must be 1 to 10 certificates in PEM"),
-            (certificate(chain, "nonsense"), "client_certificate.private_key", "without a passphrase"),
-            (certificate(chain, expiredKey), "client_certificate.private_key", "does not belong to the certificate"),
-            (certificate(expiredChain, expiredKey), "client_certificate.certificate", "give one that is valid"),
+            (
+                certificate("nonsense", SampleCertificates.key), "client_certificate.certificate",
+                "must be 1 to 10 certificates in PEM"
+            ),
+            (
+                certificate(SampleCertificates.chain, "nonsense"), "client_certificate.private_key",
+                "without a passphrase"
+            ),
+            (
+                certificate(SampleCertificates.chain, SampleCertificates.expiredKey), "client_certificate.private_key",
+                "does not belong to the certificate"
+            ),
+            (
+                certificate(SampleCertificates.expiredChain, SampleCertificates.expiredKey),
+                "client_certificate.certificate", "give one that is valid"
+            ),
             ("client_certificate: {}", "client_certificate", "both in PEM, or null to take it away"),
             ("client_certificate: {private_key: x}", "client_certificate", "“certificate” is missing"),
             (
@@ -156,42 +168,4 @@ struct EndpointFileTests {
         #expect(outcome.changes.isEmpty)
         #expect(outcome.warnings.map(\.message) == ["expired at 2126-10-28T14:00:00Z; give one that is valid"])
     }
-
-    private static let chain = """
-        -----BEGIN CERTIFICATE-----
-        MIIBhDCCASmgAwIBAgIUShsi9oNOjuHcm8F2PTSsAEH4G0swCgYIKoZIzj0EAwIw
-        FjEUMBIGA1UEAwwLdG9jc2luIHRlc3QwIBcNMjYxMTIxMTQwMDAwWhgPMjEyNjEw
-        MjgxNDAwMDBaMBYxFDASBgNVBAMMC3RvY3NpbiB0ZXN0MFkwEwYHKoZIzj0CAQYI
-        KoZIzj0DAQcDQgAEJ/4Hd2vrmmS5Zh7mOTR/43XiDHbYUh7+VTh4Fqnfvmx7cbKi
-        OfQik8egKNKfCvfnOE3nTGZcjqQ1OZ2G4bgi66NTMFEwHQYDVR0OBBYEFGpzRxVx
-        oWXKOmXo9PJI5fmuPWkwMB8GA1UdIwQYMBaAFGpzRxVxoWXKOmXo9PJI5fmuPWkw
-        MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhANyeV1rGIFbikd82
-        De3zyDPmUMm/3WR5SnL5wdDehOFHAiEArg8Z/KW4Gih/bhWVv8qZ/5hpH7KDuYW0
-        sw18bgh0TtQ=
-        -----END CERTIFICATE-----
-        """
-    private static let key = """
-        -----BEGIN PRIVATE KEY-----
-        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4VKQ7oomMMT+VE+O
-        CMbRUwQ9zM/lI0xhnVN1rUub+1uhRANCAAQn/gd3a+uaZLlmHuY5NH/jdeIMdthS
-        Hv5VOHgWqd++bHtxsqI59CKTx6Ao0p8K9+c4TedMZlyOpDU5nYbhuCLr
-        -----END PRIVATE KEY-----
-        """
-    private static let expiredChain = """
-        -----BEGIN CERTIFICATE-----
-        MIIBEjCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAt0b2NzaW4gdGVzdDAe
-        Fw0yMDAxMDEwMDAwMDBaFw0yMDAyMDEwMDAwMDBaMBYxFDASBgNVBAMMC3RvY3Np
-        biB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEuRShdACNbdR4LLckOp5n
-        HBtl6pgvr+KuEkwB9ZxqTKJ9u+XulpZauh7+pM28Xj87OHRn4bsNZ1nyWblymClL
-        3zAKBggqhkjOPQQDAgNHADBEAiAeCACE3TuyUjj262ELv/ut5lQi3JpS3WMHYv8O
-        s3W/LgIgcGiEdU+0uaiUoIBcxPLPrUH7xjdOvr8BUyFfZeEF7ag=
-        -----END CERTIFICATE-----
-        """
-    private static let expiredKey = """
-        -----BEGIN PRIVATE KEY-----
-        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgaWH9x/ZLzqnIX24Y
-        E8IvmXh8Ak5b72monQo4MiUnoXehRANCAAS5FKF0AI1t1HgstyQ6nmccG2XqmC+v
-        4q4STAH1nGpMon275e6Wllq6Hv6kzbxePzs4dGfhuw1nWfJZuXKYKUvf
-        -----END PRIVATE KEY-----
-        """
 }

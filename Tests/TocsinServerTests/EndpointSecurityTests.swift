@@ -4,6 +4,7 @@ import TocsinCore
 import TocsinEngine
 import TocsinJSON
 import TocsinLedger
+import TocsinTestSupport
 
 @testable import TocsinServer
 
@@ -104,7 +105,9 @@ import TocsinLedger
 
     // MARK: Certificates
 
-    static let certificate: JSON = ["certificate": .string(chain), "private_key": .string(key)]
+    static let certificate: JSON = [
+        "certificate": .string(SampleCertificates.chain), "private_key": .string(SampleCertificates.key),
+    ]
 
     @Test func `a client certificate is sealed, and shown by its fingerprint and its end only`() async throws {
         try await ServerWorld.run { world in
@@ -122,7 +125,7 @@ import TocsinLedger
             #expect(!String(decoding: sealed, as: UTF8.self).contains("PRIVATE"))
             let context = WebhookSecret.vaultContext(ofCertificateOf: id)
             let text = String(decoding: try world.services.vault.open(sealed, context: context), as: UTF8.self)
-            #expect(text.contains(Self.key) && text.contains(Self.chain))
+            #expect(text.contains(SampleCertificates.key) && text.contains(SampleCertificates.chain))
 
             let kept = try await world.send(.patch, path, as: place.admin, ["concurrency": 2])
             #expect(kept["client_certificate"] == shown)
@@ -135,14 +138,28 @@ import TocsinLedger
 
     @Test(
         arguments: [
-            (["certificate": "nonsense", "private_key": .string(key)], "client_certificate.certificate"),
-            (["certificate": .string(chain), "private_key": "nonsense"], "client_certificate.private_key"),
-            (["certificate": .string(chain), "private_key": .string(expiredKey)], "client_certificate.private_key"),
             (
-                ["certificate": .string(expiredChain), "private_key": .string(expiredKey)],
+                ["certificate": "nonsense", "private_key": .string(SampleCertificates.key)],
                 "client_certificate.certificate"
             ),
-            (["certificate": .string(chain)], "client_certificate.private_key"),
+            (
+                ["certificate": .string(SampleCertificates.chain), "private_key": "nonsense"],
+                "client_certificate.private_key"
+            ),
+            (
+                [
+                    "certificate": .string(SampleCertificates.chain),
+                    "private_key": .string(SampleCertificates.expiredKey),
+                ], "client_certificate.private_key"
+            ),
+            (
+                [
+                    "certificate": .string(SampleCertificates.expiredChain),
+                    "private_key": .string(SampleCertificates.expiredKey),
+                ],
+                "client_certificate.certificate"
+            ),
+            (["certificate": .string(SampleCertificates.chain)], "client_certificate.private_key"),
             ([:], "client_certificate.certificate"), ("text", "client_certificate"),
         ] as [(JSON, String)]
     )
@@ -158,43 +175,4 @@ import TocsinLedger
             #expect(!refused.text.contains("PRIVATE"))
         }
     }
-
-    // Made for these tests with openssl; they open nothing.
-    private static let chain = """
-        -----BEGIN CERTIFICATE-----
-        MIIBhDCCASmgAwIBAgIUShsi9oNOjuHcm8F2PTSsAEH4G0swCgYIKoZIzj0EAwIw
-        FjEUMBIGA1UEAwwLdG9jc2luIHRlc3QwIBcNMjYxMTIxMTQwMDAwWhgPMjEyNjEw
-        MjgxNDAwMDBaMBYxFDASBgNVBAMMC3RvY3NpbiB0ZXN0MFkwEwYHKoZIzj0CAQYI
-        KoZIzj0DAQcDQgAEJ/4Hd2vrmmS5Zh7mOTR/43XiDHbYUh7+VTh4Fqnfvmx7cbKi
-        OfQik8egKNKfCvfnOE3nTGZcjqQ1OZ2G4bgi66NTMFEwHQYDVR0OBBYEFGpzRxVx
-        oWXKOmXo9PJI5fmuPWkwMB8GA1UdIwQYMBaAFGpzRxVxoWXKOmXo9PJI5fmuPWkw
-        MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhANyeV1rGIFbikd82
-        De3zyDPmUMm/3WR5SnL5wdDehOFHAiEArg8Z/KW4Gih/bhWVv8qZ/5hpH7KDuYW0
-        sw18bgh0TtQ=
-        -----END CERTIFICATE-----
-        """
-    private static let key = """
-        -----BEGIN PRIVATE KEY-----
-        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4VKQ7oomMMT+VE+O
-        CMbRUwQ9zM/lI0xhnVN1rUub+1uhRANCAAQn/gd3a+uaZLlmHuY5NH/jdeIMdthS
-        Hv5VOHgWqd++bHtxsqI59CKTx6Ao0p8K9+c4TedMZlyOpDU5nYbhuCLr
-        -----END PRIVATE KEY-----
-        """
-    private static let expiredChain = """
-        -----BEGIN CERTIFICATE-----
-        MIIBEjCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAt0b2NzaW4gdGVzdDAe
-        Fw0yMDAxMDEwMDAwMDBaFw0yMDAyMDEwMDAwMDBaMBYxFDASBgNVBAMMC3RvY3Np
-        biB0ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEuRShdACNbdR4LLckOp5n
-        HBtl6pgvr+KuEkwB9ZxqTKJ9u+XulpZauh7+pM28Xj87OHRn4bsNZ1nyWblymClL
-        3zAKBggqhkjOPQQDAgNHADBEAiAeCACE3TuyUjj262ELv/ut5lQi3JpS3WMHYv8O
-        s3W/LgIgcGiEdU+0uaiUoIBcxPLPrUH7xjdOvr8BUyFfZeEF7ag=
-        -----END CERTIFICATE-----
-        """
-    private static let expiredKey = """
-        -----BEGIN PRIVATE KEY-----
-        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgaWH9x/ZLzqnIX24Y
-        E8IvmXh8Ak5b72monQo4MiUnoXehRANCAAS5FKF0AI1t1HgstyQ6nmccG2XqmC+v
-        4q4STAH1nGpMon275e6Wllq6Hv6kzbxePzs4dGfhuw1nWfJZuXKYKUvf
-        -----END PRIVATE KEY-----
-        """
 }
