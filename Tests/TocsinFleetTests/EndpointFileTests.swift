@@ -39,6 +39,12 @@ struct EndpointFileTests {
         """
     }
 
+    /// The same in quotes, where YAML's escapes stand for any character.
+    private static func quoted(_ chain: String, _ key: String) -> String {
+        let parts = [chain, key].map { "\"" + $0.replacing("\n", with: "\\n") + "\"" }
+        return "client_certificate: {certificate: \(parts[0]), private_key: \(parts[1])}"
+    }
+
     private static let full = file("signature: v1a\n" + certificate(SampleCertificates.chain, SampleCertificates.key))
     private static let fingerprint = "24f9d539b6dceb961580c06649ff3e0ad2dfde80c4ac1ab1fb98fe081e3b8d19"
 
@@ -135,6 +141,14 @@ struct EndpointFileTests {
             (
                 "client_certificate: {certificate: [], private_key: x}", "client_certificate.certificate",
                 "must be a text"
+            ),
+            (
+                quoted(SampleCertificates.chain + "\\0", SampleCertificates.key), "client_certificate.certificate",
+                "holds the control character U+0000: take it out"
+            ),
+            (
+                quoted(SampleCertificates.chain, SampleCertificates.key + "\\n\\e"), "client_certificate.private_key",
+                "holds the control character U+001B: take it out"
             ),
             ("client_certificate: text", "client_certificate", "must be a mapping"),
             ("client_certificate: {key: x}", "client_certificate.key", "unknown member"),

@@ -70,11 +70,17 @@ struct MemberReader {
         return nil
     }
 
-    /// A text of several lines, such as PEM.
+    /// A text of several lines, such as PEM: of control characters it has line ends and tabs only.
     mutating func lines(_ members: Members, _ name: String, upTo limit: Int) -> String? {
         guard let node = members.node(name) else { return nil }
         guard case .string(let text)? = node.scalarValue, !text.isEmpty, text.utf8.count <= limit else {
             problems.add(members.place(of: name), "must be a text of 1 to \(limit) characters, its lines behind “|”")
+            return nil
+        }
+        if let other = text.unicodeScalars.first(where: \.isForeignToLines) {
+            let code = String(other.value, radix: 16, uppercase: true)
+            let character = "U+" + String(repeating: "0", count: max(0, 4 - code.count)) + code
+            problems.add(members.place(of: name), "holds the control character \(character): take it out")
             return nil
         }
         return text
@@ -204,4 +210,14 @@ private func editDistance(_ a: String, _ b: String) -> Int {
         }
     }
     return row[b.count]
+}
+
+extension Unicode.Scalar {
+    /// Who reads PEM stops at a NUL, and passes over other control characters: nobody would see what was lost behind them.
+    fileprivate var isForeignToLines: Bool {
+        switch self {
+        case "\n", "\r", "\t": false
+        default: properties.generalCategory == .control
+        }
+    }
 }
