@@ -168,13 +168,7 @@ extension DeliveryLoop {
                     var answer = LogAnswer(
                         events: try reader.events(of: request.dealerID, after: request.after, limit: request.limit)
                     )
-                    guard request.asksForRows else { return answer }
-                    for event in answer.events
-                    where try reader.exceptionalDelivery(of: event.position, to: endpoint) != nil {
-                        answer.rows.insert(event.sequence)
-                    }
-                    // One slow attempt holds the cursor, but not what was recorded behind it.
-                    answer.rows.formUnion(try reader.deliveredAtOnce(answer.events, to: endpoint))
+                    if request.asksForRows { answer.rows = try reader.known(answer.events, to: endpoint) }
                     return answer
                 }
                 outside.post(.logRead(slot: index, request, .success(answer)))
@@ -231,4 +225,16 @@ extension DeliveryLoop {
 extension Instant {
     /// Later than any row of the retry table is due.
     fileprivate static let endOfTime = Instant(secondsSinceEpoch: 253_402_300_799)
+}
+
+extension LedgerReader {
+    /// The sequences of those events that have a row in the retry table, or were delivered at once.
+    func known(_ events: [LoggedEvent], to endpoint: EndpointID) throws -> Set<Int64> {
+        // One slow attempt holds the cursor, but not what was recorded behind it.
+        var known = try deliveredAtOnce(events, to: endpoint)
+        for event in events where try exceptionalDelivery(of: event.position, to: endpoint) != nil {
+            known.insert(event.sequence)
+        }
+        return known
+    }
 }

@@ -77,6 +77,10 @@ struct DeliveryLoop {
     var reloads: [Reload] = []
     var isReloading = false
 
+    /// Endpoints that wait for their turn to look for alarms in a log, one at a time.
+    var seekers: [Int] = []
+    var isSeeking = false
+
     var isStopping = false
     var isOutOfTime = false
     /// Nothing is in flight any more: the last batch is under way.
@@ -122,6 +126,8 @@ struct DeliveryLoop {
         case .finished(let finished): finish(finished)
         case .wake: wake()
         case .logRead(let slot, let request, let answer): logWasRead(slot, request, answer)
+        case .alarmsSought(let slot, let search, let answer): alarmsWereSought(slot, search, answer)
+        case .seekNext: isSeeking = false
         case .rowsLoaded(let slot, let answer): rowsWereLoaded(slot, answer)
         case .recorded(let error): wasRecorded(error)
         case .recordAgain: jobs.append(recordJob(recording.flushing))
@@ -143,6 +149,7 @@ struct DeliveryLoop {
     /// What follows a batch of messages, whatever they were.
     private mutating func conclude() {
         reloadNext()
+        seekNext()
         if isStopping, !isClosingUp, inFlight == 0 || isOutOfTime {
             isClosingUp = true
             touchAll()
@@ -240,6 +247,7 @@ struct DeliveryLoop {
             )
         case .announce(let announcement): announce(announcement, for: slot)
         case .readLog(let request): readLog(request, for: slot)
+        case .seekAlarms: seekers.append(slot.index)
         case .loadRows(let limit): afterRecording(.load(slot: slot.index, limit: limit))
         case .saveCursors: recording.wantsCursors = true
         case .settled(let event, let state, let attempts):

@@ -11,6 +11,9 @@ enum DeliveryMessage: Sendable {
     indirect case finished(FinishedAttempt)
     case wake
     case logRead(slot: Int, EndpointConsumer.LogRead, Result<LogAnswer, any Error>)
+    case alarmsSought(slot: Int, EndpointConsumer.AlarmSearch, Result<AlarmAnswer, any Error>)
+    /// The ledger has had its rest: another endpoint's alarms may be looked for.
+    case seekNext
     case rowsLoaded(slot: Int, Result<RowsAnswer, any Error>)
     case recorded(LedgerError?)
     case recordAgain
@@ -33,7 +36,7 @@ enum DeliveryMessage: Sendable {
         switch self {
         case .reload(let reload), .reloaded(let reload, _): reload.continuation?.resume()
         case .resend(_, _, _, let waiter), .flush(let waiter): waiter.resume()
-        case .published, .logReaches, .finished, .wake, .logRead, .rowsLoaded, .recorded, .recordAgain, .announced,
+        case .published, .logReaches, .finished, .wake, .logRead, .alarmsSought, .seekNext, .rowsLoaded, .recorded, .recordAgain, .announced,
             .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
             break
         }
@@ -52,6 +55,13 @@ struct FinishedAttempt: Sendable {
 
 struct LogAnswer: Sendable {
     var events: [LoggedEvent]
+    /// The sequences among them that have a row in the retry table.
+    var rows: Set<Int64> = []
+}
+
+struct AlarmAnswer: Sendable {
+    var events: [LoggedEvent]
+    var searchedTo: Int64
     /// The sequences among them that have a row in the retry table.
     var rows: Set<Int64> = []
 }

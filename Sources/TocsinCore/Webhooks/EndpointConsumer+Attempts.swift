@@ -140,12 +140,6 @@ extension EndpointConsumer {
         if let site = key(of: held.event) { leave(held, site, state, now) }
     }
 
-    /// Notes that an event which was taken ahead gets a row; false for any other.
-    mutating func leaveAhead(_ held: Held) -> Bool {
-        guard held.isExpress, let lane = laneIndex(of: held.event) else { return false }
-        return lanes[lane].leaveAhead(held.event.sequence)
-    }
-
     func laneIndex(of event: LoggedEvent) -> Int? { laneOfDealer[event.dealerID] }
 
     /// Moves the cursor over a taken event where nothing before it is open.

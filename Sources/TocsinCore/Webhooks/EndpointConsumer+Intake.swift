@@ -51,16 +51,7 @@ extension EndpointConsumer {
     mutating func look(at event: LoggedEvent, in lane: Int, _ now: Instant) -> Bool {
         guard isActive, !settings.holdsFresh else { return false }
         if takeEarly(event.sequence, in: lane) { return true }
-        if let hasRow = lanes[lane].ahead.removeValue(forKey: event.sequence) {
-            if hasRow {
-                lanes[lane].passedAhead = event.sequence
-                passOver(event.sequence, in: lane)
-            } else {
-                lanes[lane].seenTo = event.sequence
-                lanes[lane].open(event.sequence)
-            }
-            return true
-        }
+        if passAhead(event.sequence, in: lane) { return true }
         guard settings.subscription.takes(event) else {
             passOver(event.sequence, in: lane)
             return true
@@ -75,26 +66,14 @@ extension EndpointConsumer {
     /// Events that may wait for their first attempt; while the breaker is open the cursor waits instead.
     private var room: Int { breaker.isClosed ? limits.buffer : min(limits.buffer, limits.whileOpen) }
 
+    var isBufferHalfFull: Bool { unattempted > room / 2 }
+
     private var hasRoom: Bool {
         guard unattempted < room else { return false }
         guard isOrdered else { return true }
         // Behind a failed delivery of its site an event becomes a row: an outage must not make rows of all.
         if !breaker.isClosed, !fresh.alarm.isEmpty || !fresh.ordinary.isEmpty { return false }
         return rowsBeyond == nil && loading == nil && rowsHeld < rowsLimit
-    }
-
-    /// Takes an alarm that stands behind a backlog, so that it does not wait for that.
-    ///
-    /// Until the log's reading has come to it only a row can tell that it is done; so it gets one, whatever becomes of it.
-    mutating func takeAhead(_ event: LoggedEvent, in lane: Int, _ now: Instant) {
-        guard isActive, !settings.holdsFresh, event.type.isAlarmClass, !isOrdered || event.siteID == nil,
-            unattemptedAhead < limits.express, lanes[lane].ahead.count < limits.ahead,
-            lanes[lane].ahead[event.sequence] == nil, event.sequence > lanes[lane].recoverTo,
-            settings.subscription.takes(event)
-        else { return }
-        lanes[lane].ahead[event.sequence] = false
-        unattemptedAhead += 1
-        fresh.alarm.append(Held(event: event, attempts: 0, hasRow: false, due: now, isExpress: true))
     }
 
     private mutating func enqueue(_ held: Held, _ now: Instant) {
@@ -149,15 +128,16 @@ extension EndpointConsumer {
     }
 
     mutating func listIfBehind(_ lane: Int) {
-        if lanes[lane].isBehind, listedAsBehind.insert(lane).inserted { lanesBehind.append(lane) }
+        guard lanes[lane].isBehind else { return }
+        if listedAsBehind.insert(lane).inserted { lanesBehind.append(lane) }
+        listIfUnsought(lane)
     }
 
     /// Asks for the log where it reaches further than what was seen: one read at a time, the dealers in turn.
     ///
     /// It waits until the buffer is half empty, so that one read brings many events.
     mutating func readIfNeeded() {
-        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty, unattempted <= room / 2,
-            hasRoom
+        guard !isReading, !settings.holdsFresh, troubleUntil == nil, !lanesBehind.isEmpty, !isBufferHalfFull, hasRoom
         else {
             return
         }

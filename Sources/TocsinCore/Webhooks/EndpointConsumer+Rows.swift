@@ -199,6 +199,8 @@ extension EndpointConsumer {
         } else if !heldPositions().contains(event.position) {
             let held = Held(event: event, attempts: attempts, hasRow: true, due: now)
             save(held, state: .retrying, due: now, now)
+            // The reading must not take it a second time; where it is kept back, that is for the reading to end.
+            if key(of: event) == nil, event.sequence > lanes[lane].seenTo { lanes[lane].ahead[event.sequence] = true }
             place(held)
         }
         return goOn(now)

@@ -20,10 +20,10 @@ package struct EndpointConsumer: Sendable {
         package var orderedRows = 1024
         /// Events held while the breaker is open: enough to probe with; the log has the rest.
         package var whileOpen = 16
-        /// Alarms taken ahead of a backlog that wait for their first attempt; further ones wait their turn in the log.
+        /// Alarms taken ahead of a backlog that wait for their first attempt; further ones wait in the log until they are found.
         package var express = 64
-        /// Alarms taken ahead that the log's reading has yet to come to: eight bytes each.
-        package var ahead = 1024
+        /// Alarms taken ahead that the log's reading has yet to come to: some twenty bytes each.
+        package var ahead = 4096
 
         package init() {}
 
@@ -93,6 +93,8 @@ package struct EndpointConsumer: Sendable {
         case announce(EndpointAnnouncement)
         /// Read the log, and answer with ``read(_:events:rows:at:)``.
         case readLog(LogRead)
+        /// When it is this endpoint's turn, ask ``nextSearch()``, and answer with ``sought(_:events:searchedTo:rows:at:)``.
+        case seekAlarms
         /// When all rows put out so far are recorded, read the earliest due ones, and answer with ``loaded(_:isComplete:at:)``.
         case loadRows(limit: Int)
         /// The cursors have moved far without anything else to record.
@@ -176,6 +178,10 @@ package struct EndpointConsumer: Sendable {
     var isReading = false
     var lanesBehind = Queue<Int>()
     var listedAsBehind: Set<Int> = []
+    var hasAskedToSeek = false
+    var isSeeking = false
+    var lanesUnsought = Queue<Int>()
+    var listedAsUnsought: Set<Int> = []
     var troubleUntil: Instant?
     /// The last tasks that were cancelled: none of their rows is sent any more.
     var cancelledTasks: [DeliveryTaskID] = []
@@ -220,7 +226,7 @@ package struct EndpointConsumer: Sendable {
 
     package var inFlight: Int { flights.count - freeFlights.count }
     /// Nothing is in flight and no answer of the ledger is awaited.
-    package var isIdle: Bool { inFlight == 0 && !isReading && loading == nil }
+    package var isIdle: Bool { inFlight == 0 && !isReading && !isSeeking && loading == nil }
     package var failingSince: Instant? { watch.failingSince }
     /// Deliveries held in memory; for metrics and tests.
     package var heldCount: Int { unattempted + unattemptedAhead + rowsHeld }
@@ -263,7 +269,7 @@ package struct EndpointConsumer: Sendable {
         for event in events where event.sequence > lanes[lane].seenTo {
             lanes[lane].tail = max(lanes[lane].tail, event.sequence)
             if event.sequence == lanes[lane].seenTo + 1, look(at: event, in: lane, now) { continue }
-            takeAhead(event, in: lane, now)
+            takeCommittedAhead(event, in: lane, now)
         }
         listIfBehind(lane)
         return goOn(now)
@@ -290,7 +296,9 @@ package struct EndpointConsumer: Sendable {
         if settings.ratePerSecond != self.settings.ratePerSecond {
             bucket = settings.ratePerSecond.map { RateBucket(perSecond: $0) }
         }
+        let seeksOthers = settings.subscription.alarmTypes != self.settings.subscription.alarmTypes
         self.settings = settings
+        if seeksOthers { seekAnew() }
         breaker.probe(at: now)
         return goOn(now)
     }
@@ -326,6 +334,7 @@ package struct EndpointConsumer: Sendable {
             }
             loadIfNeeded(now)
             readIfNeeded()
+            seekIfNeeded()
         }
         defer { actions = [] }
         return actions

@@ -77,6 +77,8 @@ struct LogLane: Sendable {
     var isListedAsMoved = false
     /// Events in front of `seenTo` that were taken ahead, and whether they have a row by now.
     var ahead: [Int64: Bool] = [:]
+    /// Alarms between `seenTo` and here were looked for.
+    var soughtTo: Int64 = 0
     /// The last of them that the log's reading has passed: only its row tells of it by now.
     var passedAhead: Int64 = 0
     /// With order: rows of events in front of `seenTo`, which have their turn when the log's reading comes to them.
@@ -100,6 +102,10 @@ struct LogLane: Sendable {
     /// The log holds events that were not looked at.
     var isBehind: Bool { seenTo < tail }
     var isRecovering: Bool { seenTo < recoverTo }
+    /// Up to here no alarm waits to be taken ahead.
+    var searchEnd: Int64 { max(seenTo, soughtTo) }
+    /// Alarms may lie in front of what was looked at, and nobody has looked for them.
+    var isUnsought: Bool { searchEnd < tail }
 
     mutating func open(_ sequence: Int64) {
         sequences.append(sequence)

@@ -22,6 +22,15 @@ package struct Subscription: Hashable, Sendable {
         self.isRevoked = isRevoked
     }
 
+    /// Whether the owner's scopes let it see events of the type; a partner sees all of its own sites'.
+    private func covers(_ type: EventType) -> Bool {
+        guard case .app = owner else { return true }
+        return type.requiredScope.map(scopes.contains) ?? true
+    }
+
+    /// The types of alarms that the endpoint takes now.
+    var alarmTypes: Set<EventType> { isRevoked ? [] : types.filter { $0.isAlarmClass && covers($0) } }
+
     /// Whether the event may go to the endpoint now; asked when it enters and again at every attempt.
     package func takes(_ event: LoggedEvent) -> Bool {
         if isRevoked { return false }
@@ -35,7 +44,7 @@ package struct Subscription: Hashable, Sendable {
         switch owner {
         case .app(_, let dealer):
             guard dealer == event.dealerID else { return false }
-            return event.type.requiredScope.map(scopes.contains) ?? true
+            return covers(event.type)
         case .partner(let partner): return event.partnerID == partner
         }
     }

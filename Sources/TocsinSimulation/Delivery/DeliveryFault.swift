@@ -19,6 +19,10 @@ package struct DeliveryFault: Sendable, CustomStringConvertible {
     var attempt: @Sendable (inout EndpointConsumer.Attempt) -> Void = { _ in }
     var result: @Sendable (AttemptResult) -> AttemptResult = { $0 }
     var row: @Sendable (ExceptionalDelivery) -> ExceptionalDelivery? = { $0 }
+    /// What a search for alarms finds.
+    var found: @Sendable ([LoggedEvent]) -> [LoggedEvent] = { $0 }
+    /// A search does not say of which events there are rows.
+    var seeksWithoutRows = false
     var cursorIsAheadBy: Int64 = 0
 
     init(_ name: String, _ change: (inout DeliveryFault) -> Void) {
@@ -58,6 +62,8 @@ package struct DeliveryFault: Sendable, CustomStringConvertible {
                 LoggedEvent($0, type: .partitionArmed)
             }
         },
+        DeliveryFault("nobody looks for alarms in a backlog") { $0.found = { _ in [] } },
+        DeliveryFault("what was delivered is found once more") { $0.seeksWithoutRows = true },
         DeliveryFault("alarms have no reserve") { $0.shares = { $0.alarmReserve = 0 } },
         DeliveryFault("an endpoint takes what it gets") { $0.shares = { $0.endpointPart = 1 } },
         DeliveryFault("there is no bound for all") { $0.shares = { $0.total *= 2 } },

@@ -20,8 +20,8 @@ extension DeliveryLife {
     mutating func noteAlarms(_ batch: ArraySlice<LoggedEvent>, _ index: Int) {
         guard endpoints[index].settings.ordering == .none else { return }
         for event in batch where event.type.isAlarmClass && endpoints[index].settings.subscription.takes(event) {
-            // More than the machine may take ahead wait their turn in the log.
-            let isTaken = endpoints[index].alarmsToSend < Self.limits.express
+            // More than the machine may take ahead wait until they are found; half of the room is for those found.
+            let isTaken = endpoints[index].alarmsToSend < Self.limits.express / 2
             endpoints[index].alarmsToSend += 1
             if isTaken { endpoints[index].alarmsWaiting += 1 }
             change(event.position, index) {
@@ -31,12 +31,38 @@ extension DeliveryLife {
         }
     }
 
+    /// A life begins: alarms of which there is no row must not wait for the rest of the backlog.
+    mutating func noteBacklog(_ index: Int) {
+        endpoints[index].ordinaryBeforeAlarm = 0
+        endpoints[index].alarmsOfBacklog = 0
+        guard endpoints[index].settings.ordering == .none else { return }
+        for dealer in logs.indices {
+            for event in logs[dealer] {
+                let isLeft =
+                    endpoints[index].dealers.contains(dealer)
+                    && event.sequence > endpoints[index].cursors[dealer] ?? 0
+                    && event.type.isAlarmClass && endpoints[index].settings.subscription.takes(event)
+                    && endpoints[index].rows[event.position] == nil
+                change(event.position, index) { $0.isAlarmOfBacklog = isLeft }
+                if isLeft { endpoints[index].alarmsOfBacklog += 1 }
+            }
+        }
+    }
+
+    /// The ledger did not answer: there is a pause, in which nobody knows more.
+    mutating func noteTrouble(_ index: Int) { endpoints[index].ordinaryBeforeAlarm = -Self.limits.buffer }
+
     private mutating func stopsWaiting(_ position: EventPosition, _ index: Int) {
         var before = SimulatedEndpoint.Fate()
         change(position, index) {
             before = $0
             $0.isAlarmToSend = false
             $0.waits = false
+            $0.isAlarmOfBacklog = false
+        }
+        if before.isAlarmOfBacklog {
+            endpoints[index].alarmsOfBacklog -= 1
+            endpoints[index].ordinaryBeforeAlarm = 0
         }
         if before.isAlarmToSend { endpoints[index].alarmsToSend -= 1 }
         if before.waits { endpoints[index].alarmsWaiting -= 1 }
@@ -76,7 +102,10 @@ extension DeliveryLife {
     }
 
     mutating func noteSettled(_ position: EventPosition, _ index: Int) {
-        change(position, index) { $0.isSettled = true }
+        change(position, index) {
+            $0.isSettled = true
+            $0.hasEnded = true
+        }
         stopsWaiting(position, index)
     }
 
@@ -104,6 +133,7 @@ extension DeliveryLife {
         if attempt.event.id != event.id { complain("\(event.id) is sent as \(attempt.event.id)") }
         if !endpoint.settings.subscription.takes(event) { complain("\(event.id) is sent though not subscribed to") }
         if fate.isInFlight { complain("\(event.id) is sent twice at once") }
+        if fate.hasEnded { complain("\(event.id) is sent again after its end") }
         if let text = endpoint.breaker.complaint(inFlight: endpoint.inFlight.all, at: now) {
             complain("\(event.id) \(text)")
         }
@@ -117,7 +147,18 @@ extension DeliveryLife {
             }
             complain("\(event.id) is sent before \(waiting)")
         }
+        if !event.type.isAlarmClass, attempt.number == 1 { checkBacklog(index, event) }
         if endpoint.settings.ordering == .site, let site = event.siteID { checkOrder(endpoint, event, site, attempt) }
+    }
+
+    /// What is no alarm passes those of a backlog only as long as they could not be found yet.
+    private mutating func checkBacklog(_ index: Int, _ event: LoggedEvent) {
+        let endpoint = endpoints[index]
+        guard endpoint.alarmsOfBacklog > 0, endpoint.settings.subscription.types.contains(.alarmCreated) else { return }
+        endpoints[index].ordinaryBeforeAlarm += 1
+        guard endpoint.ordinaryBeforeAlarm >= endpoint.settings.concurrency + Self.limits.buffer else { return }
+        let waiting = logs.joined().first { endpoint.fates[dealer($0.dealerID)][Int($0.sequence) - 1].isAlarmOfBacklog }
+        complain("\(event.id) passes the alarm \(waiting?.id.text ?? "") of the backlog")
     }
 
     private mutating func checkCounts(_ endpoint: SimulatedEndpoint, _ event: LoggedEvent) {

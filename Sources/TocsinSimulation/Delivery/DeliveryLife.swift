@@ -16,11 +16,13 @@ package struct DeliveryLife {
     static let shares = DeliveryShares.Limits(total: 8, alarmReserve: 2, slow: 3, endpointPart: 2)
     static let limits = {
         var limits = EndpointConsumer.Limits(buffer: 4, window: 8, rows: 4, orderedRows: 8)
-        (limits.whileOpen, limits.express, limits.ahead) = (2, 3, 50)
+        (limits.whileOpen, limits.express, limits.ahead) = (2, 6, 200)
         return limits
     }()
     /// Fewer than in earnest, so that short lives come to it.
     static let answersToPark = 3
+    /// How many entries of a log one search for alarms looks at.
+    static let searchWindow = 10
     static let start = Instant(secondsSinceEpoch: 1_800_000_000)
     static let dealerIDs = [DealerID(stored: "dlr_a"), DealerID(stored: "dlr_b")]
     /// By dealer; few, so that events of a site meet.
@@ -77,8 +79,10 @@ package struct DeliveryLife {
         var shares = Self.shares
         fault.shares(&shares)
         scheduler = DeliveryScheduler(limits: shares)
+        if random.chance(30) { grow(random.number(0...1), by: random.number(10...40)) }
         for index in endpoints.indices {
             endpoints[index].forget()
+            noteBacklog(index)
             let slot = scheduler.add(endpoints[index].tenant)
             scheduler.set(slot, machine(index))
             scheduler.tell(slot, at: now) { $0.wake(at: $1) }
@@ -113,7 +117,26 @@ package struct DeliveryLife {
     private mutating func append() {
         let dealer = random.number(0...1)
         let first = logs[dealer].count
-        for number in first..<(first + random.number(1...4)) {
+        grow(dealer, by: random.number(1...4))
+        // Most batches arrive; of some only the log tells.
+        let isPublished = random.chance(85)
+        guard let last = logs[dealer].last else { return }
+        let batch = logs[dealer][first...]
+        for index in endpoints.indices where endpoints[index].dealers.contains(dealer) {
+            if isPublished {
+                noteAlarms(batch, index)
+                let told = batch.map(fault.event)
+                scheduler.tell(index, at: now) { $0.append(told[...], at: $1) }
+            } else {
+                scheduler.tell(index, at: now) { $0.logReaches(last.position, at: $1) }
+            }
+        }
+        perform()
+    }
+
+    private mutating func grow(_ dealer: Int, by count: Int) {
+        let first = logs[dealer].count
+        for number in first..<(first + count) {
             logs[dealer].append(
                 LoggedEvent(
                     dealerID: Self.dealerIDs[dealer],
@@ -129,20 +152,6 @@ package struct DeliveryLife {
             )
             for index in endpoints.indices { endpoints[index].fates[dealer].append(SimulatedEndpoint.Fate()) }
         }
-        // Most batches arrive; of some only the log tells.
-        let isPublished = random.chance(85)
-        guard let last = logs[dealer].last else { return }
-        let batch = logs[dealer][first...]
-        for index in endpoints.indices where endpoints[index].dealers.contains(dealer) {
-            if isPublished {
-                noteAlarms(batch, index)
-                let told = batch.map(fault.event)
-                scheduler.tell(index, at: now) { $0.append(told[...], at: $1) }
-            } else {
-                scheduler.tell(index, at: now) { $0.logReaches(last.position, at: $1) }
-            }
-        }
-        perform()
     }
 
     /// Changes an endpoint; what it no longer subscribes to must not be sent any more.
@@ -183,7 +192,7 @@ package struct DeliveryLife {
     /// Goes to what happens next: the end of an attempt, an answer of the ledger, a time that a machine waits for.
     @discardableResult
     private mutating func advance() -> Bool {
-        for index in endpoints.indices where !endpoints[index].reads.isEmpty || endpoints[index].load != nil {
+        for index in endpoints.indices where endpoints[index].awaitsAnswer {
             answer(index)
             return true
         }
@@ -218,8 +227,15 @@ package struct DeliveryLife {
 
     /// The ledger's answer to the oldest question of an endpoint.
     private mutating func answer(_ index: Int) {
-        if let read = endpoints[index].reads.popLast() {
+        if let found = endpoints[index].search {
+            takeFound(found, index)
+        } else if endpoints[index].asksToSeek {
+            endpoints[index].asksToSeek = false
+            endpoints[index].search = seek(index)
+            return
+        } else if let read = endpoints[index].reads.popLast() {
             if random.chance(3), !isHealed {
+                noteTrouble(index)
                 scheduler.tell(index, at: now) { $0.readFailed(read, at: $1) }
             } else {
                 let dealer = read.dealerID == Self.dealerIDs[0] ? 0 : 1
@@ -242,6 +258,36 @@ package struct DeliveryLife {
         perform()
     }
 
+    /// Looks for alarms; what it finds comes later than what is recorded meanwhile.
+    private mutating func seek(_ index: Int) -> SimulatedEndpoint.FoundAlarms? {
+        guard case let search?? = scheduler.update(index, { $0.nextSearch() }) else { return nil }
+        let log = logs[search.dealerID == Self.dealerIDs[0] ? 0 : 1]
+        let window = log.dropFirst(Int(search.after)).prefix(Self.searchWindow)
+        let alarms = window.filter { search.types.contains($0.type) }.prefix(search.limit)
+        let end = alarms.count < search.limit ? window.last?.sequence : alarms.last?.sequence
+        let rows = endpoints[index].rows
+        let known = search.asksForRows && !fault.seeksWithoutRows ? alarms.filter { rows[$0.position] != nil } : []
+        return SimulatedEndpoint.FoundAlarms(
+            search: search,
+            events: Array(alarms),
+            searchedTo: end ?? search.after,
+            rows: Set(known.map(\.sequence))
+        )
+    }
+
+    private mutating func takeFound(_ found: SimulatedEndpoint.FoundAlarms, _ index: Int) {
+        endpoints[index].search = nil
+        if random.chance(3), !isHealed {
+            noteTrouble(index)
+            scheduler.tell(index, at: now) { $0.seekFailed(found.search, at: $1) }
+        } else {
+            let told = fault.found(found.events).map(fault.event)
+            scheduler.tell(index, at: now) {
+                $0.sought(found.search, events: told, searchedTo: found.searchedTo, rows: found.rows, at: $1)
+            }
+        }
+    }
+
     func event(_ position: EventPosition) -> LoggedEvent? {
         logs[position.dealerID == Self.dealerIDs[0] ? 0 : 1][Int(position.sequence) - 1]
     }
@@ -257,6 +303,7 @@ package struct DeliveryLife {
                 noteRow(row, index)
                 if let kept = fault.row(row) { endpoints[index].unrecorded.append(kept) }
             case .readLog(let read): endpoints[index].reads.append(read)
+            case .seekAlarms: endpoints[index].asksToSeek = true
             case .loadRows(let limit): endpoints[index].load = limit
             case .settled(let event, _, _): noteSettled(event.position, index)
             case .stand(let since): endpoints[index].unrecordedStanding = .some(since)
@@ -285,7 +332,7 @@ package struct DeliveryLife {
         isHealed = true
         for index in flights.indices where !flights[index].result.isAccepted { flights[index].result = .accepted }
         var isQuiet = false
-        for _ in 0..<2000 where !isQuiet && complaints.isEmpty { isQuiet = !advance() }
+        for _ in 0..<6000 where !isQuiet && complaints.isEmpty { isQuiet = !advance() }
         guard complaints.isEmpty else { return }
         for index in endpoints.indices { record(index) }
         if !isQuiet {
@@ -305,12 +352,16 @@ extension AttemptResult {
 }
 
 extension SimulatedEndpoint {
+    var awaitsAnswer: Bool { asksToSeek || search != nil || !reads.isEmpty || load != nil }
+
     /// A restart: what was in memory is gone.
     mutating func forget() {
         unrecorded = []
         unrecordedStanding = nil
         reads = []
         load = nil
+        asksToSeek = false
+        search = nil
         inFlight = PerKind()
         breaker = BreakerLaw()
         begun = []
@@ -320,6 +371,7 @@ extension SimulatedEndpoint {
                 fates[dealer][number].isInFlight = false
                 fates[dealer][number].isAlarmToSend = false
                 fates[dealer][number].waits = false
+                fates[dealer][number].hasEnded = false
                 // Parked is what is recorded as parked: the others stand in their line again.
                 let position = EventPosition(dealerID: DeliveryLife.dealerIDs[dealer], sequence: Int64(number + 1))
                 fates[dealer][number].isParked = rows[position]?.state == .parked

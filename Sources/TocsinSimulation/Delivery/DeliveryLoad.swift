@@ -51,6 +51,7 @@ package struct DeliveryLoad {
         case event(dealer: Int)
         case finished(endpoint: Int, EndpointConsumer.Attempt)
         case read(endpoint: Int, EndpointConsumer.LogRead)
+        case seek(endpoint: Int)
         case load(endpoint: Int, limit: Int)
         case wake(endpoint: Int, at: Instant)
     }
@@ -59,6 +60,8 @@ package struct DeliveryLoad {
     private static let siteCount = 50
     /// One event in so many is an alarm.
     private static let alarmEvery: Int64 = 25
+    /// How many entries of a log one search for alarms looks at.
+    private static let searchWindow: Int64 = 2000
 
     private let receivers: [Receiver]
     private let distance: Duration
@@ -167,6 +170,7 @@ package struct DeliveryLoad {
             let events = read.after < last ? (read.after + 1...last).map { event(dealer, $0) } : []
             scheduler.tell(index, at: now) { $0.read(read, events: events, rows: [], at: $1) }
             setWake(index)
+        case .seek(let index): seek(index)
         case .load(let index, let limit):
             let pending = rows[index].values.filter(\.state.isPending)
                 .sorted { ($0.nextAttemptAt ?? now, $0.position) < ($1.nextAttemptAt ?? now, $1.position) }
@@ -182,6 +186,18 @@ package struct DeliveryLoad {
             setWake(index)
         }
         perform()
+    }
+
+    private mutating func seek(_ index: Int) {
+        guard case let search?? = scheduler.update(index, { $0.nextSearch() }) else { return }
+        let dealer = receivers[index].dealer
+        let last = min(lengths[dealer], search.after + Self.searchWindow)
+        let first = (search.after / Self.alarmEvery + 1) * Self.alarmEvery
+        let alarms = stride(from: first, through: last, by: Int64.Stride(Self.alarmEvery)).prefix(search.limit)
+            .map { event(dealer, $0) }
+        let end = alarms.count < search.limit ? last : alarms.last?.sequence ?? last
+        scheduler.tell(index, at: now) { $0.sought(search, events: alarms, searchedTo: end, rows: [], at: $1) }
+        setWake(index)
     }
 
     private mutating func finish(_ index: Int, _ attempt: EndpointConsumer.Attempt) {
@@ -210,6 +226,7 @@ package struct DeliveryLoad {
                 setWake(index)
             case .save(let row): rows[index][row.position] = row.state.isPending ? row : nil
             case .readLog(let read): agenda.add(.read(endpoint: index, read), at: now + .milliseconds(1))
+            case .seekAlarms: agenda.add(.seek(endpoint: index), at: now + .milliseconds(1))
             case .loadRows(let limit): agenda.add(.load(endpoint: index, limit: limit), at: now + .milliseconds(1))
             case .settled(let event, .delivered, _):
                 if receivers[index].poisonedSite == Int(event.sequence) % Self.siteCount { continue }

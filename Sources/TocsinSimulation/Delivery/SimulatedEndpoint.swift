@@ -12,6 +12,10 @@ struct SimulatedEndpoint {
         var answers = 0
         /// An alarm that was handed over in memory in this life, and not sent.
         var isAlarmToSend = false
+        /// An alarm that lay in the backlog when this life began, and was not sent.
+        var isAlarmOfBacklog = false
+        /// It has come to its end in this life.
+        var hasEnded = false
         /// One of those, that nothing ordinary may overtake: there was room to take it.
         var waits = false
     }
@@ -33,6 +37,8 @@ struct SimulatedEndpoint {
     var unrecordedStanding: Instant??
     var reads: [EndpointConsumer.LogRead] = []
     var load: Int?
+    var asksToSeek = false
+    var search: FoundAlarms?
 
     // What the checks keep.
     var fates: [[Fate]] = [[], []]
@@ -42,6 +48,17 @@ struct SimulatedEndpoint {
     var begun: [Instant] = []
     var alarmsToSend = 0
     var alarmsWaiting = 0
+    /// Alarms of the backlog that were not sent, and first attempts of what is none since one of them was.
+    var alarmsOfBacklog = 0
+    var ordinaryBeforeAlarm = 0
+
+    /// An answer of the ledger that is on its way.
+    struct FoundAlarms {
+        var search: EndpointConsumer.AlarmSearch
+        var events: [LoggedEvent]
+        var searchedTo: Int64
+        var rows: Set<Int64>
+    }
 
     struct PerKind {
         var alarm = 0

@@ -22,7 +22,7 @@ private struct Dice {
 private struct World {
     static let limits = {
         var limits = EndpointConsumer.Limits(buffer: 8, window: 12, rows: 6, orderedRows: 10)
-        (limits.whileOpen, limits.express, limits.ahead) = (2, 3, 5)
+        (limits.whileOpen, limits.express, limits.ahead) = (2, 4, 12)
         return limits
     }()
 
@@ -41,6 +41,8 @@ private struct World {
     var unrecorded: [ExceptionalDelivery] = []
     var flights: [EndpointConsumer.Attempt] = []
     var reads: [EndpointConsumer.LogRead] = []
+    var asksToSeek = false
+    var search: (asked: EndpointConsumer.AlarmSearch, found: [LoggedEvent], rows: Set<Int64>)?
     var load: (limit: Int, answer: [ExceptionalDelivery]?, isComplete: Bool)?
     var unpublished: [ArraySlice<LoggedEvent>] = []
 
@@ -84,6 +86,8 @@ private struct World {
         flights = []
         reads = []
         load = nil
+        asksToSeek = false
+        search = nil
         unpublished = []
         let open = rows.values.filter(\.state.isPending)
         consumer = EndpointConsumer(
@@ -110,6 +114,7 @@ private struct World {
                 unrecorded.append(row)
                 if row.state == .parked { parked.insert(row.position) }
             case .readLog(let read): reads.append(read)
+            case .seekAlarms: asksToSeek = true
             case .loadRows(let limit): load = (limit, nil, false)
             case .settled(let event, _, _):
                 settled.insert(event.position)
@@ -204,6 +209,27 @@ private struct World {
         perform(consumer.read(read, events: Array(found), rows: known, at: now))
     }
 
+    /// Looks now and answers later, as with rows.
+    mutating func answerSearch() {
+        if let (asked, found, rows) = search {
+            search = nil
+            if dice.chance(5) { return perform(consumer.seekFailed(asked, at: now)) }
+            let end = found.last?.sequence ?? asked.after
+            let alarms = Array(found.filter { asked.types.contains($0.type) })
+            return perform(consumer.sought(asked, events: alarms, searchedTo: end, rows: rows, at: now))
+        }
+        guard asksToSeek else { return }
+        asksToSeek = false
+        guard let asked = consumer.nextSearch() else { return }
+        var found: [LoggedEvent] = []
+        for event in (logs[asked.dealerID] ?? []).dropFirst(Int(asked.after)).prefix(7) {
+            found.append(event)
+            if found.filter({ asked.types.contains($0.type) }).count == asked.limit { break }
+        }
+        let known = asked.asksForRows ? found.map(\.sequence).filter { hasRow(asked.dealerID, $0) } : []
+        search = (asked, found, Set(known))
+    }
+
     func hasRow(_ dealer: DealerID, _ sequence: Int64) -> Bool {
         rows[EventPosition(dealerID: dealer, sequence: sequence)] != nil
     }
@@ -229,7 +255,8 @@ private struct World {
         switch dice.below(100) {
         case 0..<20: appendEvents()
         case 20..<50: finishOne(nil)
-        case 50..<60: answerRead()
+        case 50..<56: answerRead()
+        case 56..<60: answerSearch()
         case 60..<70: answerLoad()
         case 70..<82: record()
         case 82..<86:
@@ -267,6 +294,8 @@ private struct World {
                 finishOne(.ok)
             } else if !reads.isEmpty {
                 answerRead()
+            } else if asksToSeek || search != nil {
+                answerSearch()
             } else if load != nil {
                 answerLoad()
             } else if let due = consumer.nextWake(after: now) {

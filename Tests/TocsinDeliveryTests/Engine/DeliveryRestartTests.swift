@@ -133,6 +133,78 @@ import TocsinTestSupport
         try await running.stop()
     }
 
+    private static let alarmsToo: Set<EventType> = [.partitionArmed, .alarmAcknowledged]
+
+    /// Where the alarms came among all that was sent.
+    private func places(of alarms: [LoggedEvent], in sent: [ScriptedSender.Sent]) -> [Int] {
+        alarms.compactMap { alarm in sent.firstIndex { $0.id == alarm.id.text } }
+    }
+
+    @Test(arguments: [DeliveryOrdering.none, .site])
+    func `after a restart alarms pass a backlog, unless they would overtake their site`(
+        ordering: DeliveryOrdering
+    ) async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint(events: Self.alarmsToo, ordering: ordering)
+        // More than one search looks at.
+        _ = try await world.append(3000)
+        let alarms = try await world.appendAlarms(3)
+        _ = try await world.append(100)
+        let running = RunningEngine(world)
+        await running.attempts(3103)
+        #expect(running.sender.sent.count == 3103 && Set(running.sender.sent.map(\.id)).count == 3103)
+        let places = places(of: alarms, in: running.sender.sent)
+        switch ordering {
+        // The first reading brings 256 of the rest, and some pass while the search is under way.
+        case .none: #expect(places.allSatisfy { $0 < 1500 }, "\(places)")
+        case .site: #expect(places == [3000, 3001, 3002])
+        }
+        #expect(try await world.cursor(endpoint) == 3103)
+        try await running.stop()
+    }
+
+    @Test func `alarms of a backlog that were sent ahead are not sent again after another restart`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint(events: Self.alarmsToo)
+        _ = try await world.append(1000)
+        let alarms = try await world.appendAlarms(2)
+        var running = RunningEngine(world)
+        // The rest is held, so that what is kept for alarms is all that moves.
+        running.sender.answer { [alarms] sent, _ in alarms.contains { $0.id.text == sent.id } ? .status(200) : .hold }
+        await running.settlements.wait(forSettled: 2)
+        #expect(places(of: alarms, in: running.sender.sent).allSatisfy { $0 < 20 })
+        await running.engine.flush()
+        await running.beginStop()
+        await running.move(to: world.clock.now + DeliveryEngine.drainBound)
+        try await running.waitForStop()
+        #expect(try await world.row(alarms[0], endpoint)?.state == .delivered)
+        running = RunningEngine(world)
+        await running.settlements.wait(forSettled: 1000)
+        await running.engine.flush()
+        #expect(places(of: alarms, in: running.sender.sent).isEmpty)
+        #expect(try await world.cursor(endpoint) == 1002)
+        try await running.stop()
+    }
+
+    @Test func `alarms pass the backlog of an endpoint that is enabled again`() async throws {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint(events: Self.alarmsToo)
+        let running = RunningEngine(world)
+        running.sender.answer { _, _ in .hold }
+        try await world.change(endpoint) { $0.isEnabled = false }
+        await running.engine.endpointChanged(endpoint)
+        running.engine.published(try await world.append(1000))
+        let alarms = try await world.appendAlarms(2)
+        running.engine.published(alarms)
+        try await world.change(endpoint) { $0.isEnabled = true }
+        await running.engine.endpointChanged(endpoint)
+        await running.sender.wait(for: 16)
+        #expect(places(of: alarms, in: running.sender.sent).count == 2)
+        await running.beginStop()
+        await running.move(to: world.clock.now + DeliveryEngine.drainBound)
+        try await running.waitForStop()
+    }
+
     @Test func `a ledger that cannot record for a while loses nothing`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint()

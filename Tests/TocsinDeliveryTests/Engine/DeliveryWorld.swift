@@ -86,6 +86,26 @@ final class DeliveryWorld: Sendable {
         return try await ledger.write { try $0.append(drafts, to: dealer, at: now) }
     }
 
+    /// Appends alarms of the one site, without telling the engine.
+    func appendAlarms(_ count: Int = 1) async throws -> [LoggedEvent] {
+        let (now, dealer) = (clock.now, dealer)
+        let drafts = (1...count).map { number in
+            EventDraft(
+                id: random.id(at: now),
+                siteID: site,
+                partitionID: nil,
+                body: .alarmAcknowledged(
+                    AlarmAcknowledged(
+                        alarm: .existing(AlarmNumber(Int64(number))),
+                        operatorID: nil,
+                        reason: nil
+                    )
+                )
+            )
+        }
+        return try await ledger.write { try $0.append(drafts, to: dealer, at: now) }
+    }
+
     func change(_ id: EndpointID, _ change: @escaping @Sendable (inout Endpoint) -> Void) async throws {
         try await ledger.write { transaction in
             guard var endpoint = try transaction.endpoint(id, within: .platform) else { return }
