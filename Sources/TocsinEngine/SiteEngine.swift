@@ -52,6 +52,8 @@ package final class SiteEngine: Service {
     private let batchSize = Recorder(label: "tocsin_commit_batch_sites")
     /// Wakes sites whose countdowns and watchdogs run out.
     package let deadlines: DeadlineTimer
+    /// Requests on their way here, which later ones of their sites wait for.
+    package let arrivals: Arrivals
 
     package init(
         ledger: any Ledger,
@@ -75,11 +77,13 @@ package final class SiteEngine: Service {
         self.relays = relays
         self.logger = logger
         let inbox = inbox
-        deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { sites, now, isDue in
+        let deadlines = DeadlineTimer(ledger: ledger, clock: clock, logger: logger) { sites, now, isDue in
             inbox.put(
                 contentsOf: sites.map { SiteCommand(siteID: $0, receivedAt: now, kind: isDue ? .deadline : .upcoming) }
             )
         }
+        self.deadlines = deadlines
+        arrivals = Arrivals(clock: clock) { deadlines.schedule($0, at: $1 - DeadlineTimer.settleTime) }
     }
 
     /// Decides and commits a report; returns when its outcome is durable.
@@ -161,6 +165,7 @@ package final class SiteEngine: Service {
 
     private func put(_ command: SiteCommand) {
         if !inbox.put(command) { command.fail(with: LedgerError(.unavailable, "the server is stopping or overloaded")) }
+        arrivals.reached(command.siteID, command.receivedAt)
     }
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
@@ -223,21 +228,42 @@ package final class SiteEngine: Service {
         var commits: [Commit] = []
         /// The sites of those: none is in two, so that no decision meets another's state.
         var sites: Set<SiteID> = []
+        /// Commands that wait for what was received before them.
+        var held: [SiteCommand] = []
     }
 
-    /// What has gathered, as soon as there is something; none when nothing more can come and all is done.
+    /// What has gathered and may be decided, as soon as there is something; none when nothing more can come and all is
+    /// done.
     private func nextCommands(_ flow: inout Flow) async -> [SiteCommand]? {
         while true {
-            if let commands = inbox.takeWaiting() { return commands }
+            arrivals.beginTurn()
+            if let commands = inbox.takeWaiting() { return ready(commands, &flow) }
             if !flow.commits.isEmpty {
                 await finishFirst(&flow)
             } else if inbox.isClosed {
                 // What was taken in just before it was closed is still there.
-                return await inbox.next()
+                return await firstCommands(&flow)
             } else if await !lookAhead(&flow.cache) {
-                return await inbox.next()
+                return await firstCommands(&flow)
             }
         }
+    }
+
+    private func firstCommands(_ flow: inout Flow) async -> [SiteCommand]? {
+        guard let commands = await inbox.next() else {
+            // Nobody comes any more who could be waited for.
+            defer { flow.held = [] }
+            return flow.held.isEmpty ? nil : flow.held
+        }
+        arrivals.beginTurn()
+        return ready(commands + (inbox.takeWaiting() ?? []), &flow)
+    }
+
+    /// These and those that have waited, but for what has to wait for something that was received before it.
+    private func ready(_ commands: [SiteCommand], _ flow: inout Flow) -> [SiteCommand] {
+        var commands = flow.held.isEmpty ? commands : flow.held + commands
+        flow.held = arrivals.holdBack(&commands)
+        return commands
     }
 
     private func process(_ commands: [SiteCommand], _ flow: inout Flow) async {

@@ -164,7 +164,7 @@ struct SiteWork {
             switch command.kind {
             // Not by now: what was read before a later deadline, and waits behind this work, must still win (design, time).
             case .deadline: plan.reachDeadlines(by: command.receivedAt)
-            case .reconfigured: plan.reconfigure(at: now)
+            case .reconfigured: plan.reconfigure(at: command.receivedAt)
             case .upcoming: continue
             case .report(let report, let answer):
                 let result = try decide(report, &plan, &seen)

@@ -72,7 +72,9 @@ package struct ServerApplication: Service {
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [
-                        WireHandler.Installer { [services] in services.newRequestID(at: services.clock.now) },
+                        WireHandler.Installer(pipeline.incoming) { [services] in
+                            services.newRequestID(at: services.clock.now)
+                        },
                         DirectLane.Installer { [logger] eventLoop in
                             DirectLane(
                                 pipeline: pipeline,

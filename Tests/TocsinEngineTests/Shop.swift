@@ -38,12 +38,12 @@ struct Shop: Sendable {
 
     func log() async throws -> [LoggedEvent] { try await stage.log() }
 
-    func request(_ site: SiteID? = nil, reach: Reach? = nil) -> Request {
+    func request(_ site: SiteID? = nil, reach: Reach? = nil, receivedAt: Instant? = nil) -> Request {
         Request(
             siteID: site ?? self.site.id,
             reach: reach ?? .dealer(stage.world.dealer.id),
             actor: AuditEntry.Actor(.admin, "tok_1"),
-            receivedAt: stage.clock.now,
+            receivedAt: receivedAt ?? stage.clock.now,
             requestID: "req_test"
         )
     }
@@ -52,7 +52,8 @@ struct Shop: Sendable {
         _ action: ArmingCommand.Action,
         ifMatch: [Int64]? = nil,
         site: SiteID? = nil,
-        reach: Reach? = nil
+        reach: Reach? = nil,
+        receivedAt: Instant? = nil
     ) async throws -> PanelResult {
         let command = ArmingCommand(
             action: action,
@@ -61,7 +62,9 @@ struct Shop: Sendable {
             by: Attribution(userID: "op_1", name: "Ann", source: .api)
         )
         return try await stage.engine.command(
-            PanelCommand(command, request: request(site, reach: reach), ifMatch: ifMatch) { _ in [] }
+            PanelCommand(command, request: request(site, reach: reach, receivedAt: receivedAt), ifMatch: ifMatch) { _ in
+                []
+            }
         )
     }
 

@@ -185,7 +185,7 @@ import TocsinJSON
         let (channel, reader) = (EmbeddedChannel(), Reader())
         let pipeline = channel.pipeline.syncOperations
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: false)
-        try pipeline.addHandler(WireHandler.Installer { "req_test" })
+        try pipeline.addHandler(WireHandler.Installer(WireTests.requests()) { "req_test" })
         try pipeline.addHandler(reader)
         try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
         return (channel, reader)

@@ -2,6 +2,7 @@ import NIOCore
 import NIOEmbedded
 import NIOHTTP1
 import Testing
+import TocsinEngine
 import TocsinJSON
 
 @testable import TocsinServer
@@ -9,15 +10,25 @@ import TocsinJSON
 /// What is said on a connection before, or without, a request.
 @Suite struct WireTests {
     /// A connection as the server sets it up, up to where requests are read.
-    private static func channel() throws -> EmbeddedChannel {
+    private static func channel(_ incoming: IncomingRequests = requests()) throws -> EmbeddedChannel {
         let channel = EmbeddedChannel()
         try channel.pipeline.syncOperations.configureHTTPServerPipeline(
             withPipeliningAssistance: false,
             withErrorHandling: false
         )
-        try channel.pipeline.syncOperations.addHandler(WireHandler.Installer { "req_test" })
+        try channel.pipeline.syncOperations.addHandler(WireHandler.Installer(incoming) { "req_test" })
         try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
         return channel
+    }
+
+    static let clock = StandingClock(ServerWorld.start)
+
+    static func requests(
+        _ arrivals: Arrivals? = nil,
+        clock: StandingClock = clock
+    ) -> IncomingRequests {
+        let arrivals = arrivals ?? Arrivals(clock: clock) { _, _ in }
+        return IncomingRequests(Routes(Operations.all), arrivals: arrivals, clock: clock)
     }
 
     private static func sent(_ channel: EmbeddedChannel) throws -> String {

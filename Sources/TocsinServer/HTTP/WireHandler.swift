@@ -6,7 +6,7 @@ import NIOHTTP1
 ///
 /// What the decoder refuses (two framings at once, an unknown method, a head that is too long) never gets to ``Pipeline``, and
 /// would be answered without a word. It also bounds the time that a body takes: who sends a byte now and then is never idle,
-/// and would hold what was looked up for its head for as long as it likes.
+/// and would hold what was looked up for its head for as long as it likes. And it tells when a request was received.
 final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -28,22 +28,29 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     final class Installer: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = Never
 
+        private let incoming: IncomingRequests
         private let newRequestID: @Sendable () -> String
 
-        init(newRequestID: @escaping @Sendable () -> String) { self.newRequestID = newRequestID }
+        init(_ incoming: IncomingRequests, newRequestID: @escaping @Sendable () -> String) {
+            self.incoming = incoming
+            self.newRequestID = newRequestID
+        }
 
         func handlerAdded(context: ChannelHandlerContext) {
             let pipeline = context.pipeline.syncOperations
             do {
                 let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-                try pipeline.addHandler(WireHandler(newRequestID: newRequestID), position: .after(decoder))
+                try pipeline.addHandler(WireHandler(incoming, newRequestID: newRequestID), position: .after(decoder))
             } catch {
                 context.fireErrorCaught(error)
             }
         }
     }
 
+    private let incoming: IncomingRequests
     private let newRequestID: @Sendable () -> String
+    /// The request that is being read.
+    private var request: IncomingRequest?
     /// Requests that have begun, and whose answer has not ended.
     private var unanswered = 0
     /// Nothing more can be read.
@@ -54,17 +61,24 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The last answer is out: whatever comes after it would be taken for a part of it.
     private var isOver = false
 
-    init(newRequestID: @escaping @Sendable () -> String) { self.newRequestID = newRequestID }
+    init(_ incoming: IncomingRequests, newRequestID: @escaping @Sendable () -> String) {
+        self.incoming = incoming
+        self.newRequestID = newRequestID
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if isBroken { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
             unanswered += 1
+            request = incoming.begin(head, on: context.channel)
             let type = head.headers.first(name: "Content-Type")?.lowercased() ?? ""
             time = .seconds(type.hasPrefix("image/") || type.hasPrefix("video/") ? Self.fileTime : Self.bodyTime)
         case .body: break
-        case .end: stopClock()
+        case .end:
+            stopClock()
+            if unanswered == 1 { request?.end() }
+            request = nil
         }
         context.fireChannelRead(data)
     }
@@ -82,7 +96,10 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context _: ChannelHandlerContext) { stopClock() }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        stopClock()
+        incoming.forget(context.channel)
+    }
 
     private func stopClock() {
         time = nil

@@ -30,6 +30,14 @@ struct Pipeline: HTTPResponder {
     let services: Services
     let routes: Routes
     let metrics = ServerMetrics()
+    /// What connections have read and nobody handles yet.
+    let incoming: IncomingRequests
+
+    init(services: Services, routes: Routes) {
+        self.services = services
+        self.routes = routes
+        incoming = IncomingRequests(routes, arrivals: services.sites.arrivals, clock: services.clock)
+    }
 
     /// A request on its way: what is known of it so far, and what its response must tell in any case.
     struct Progress: Sendable {
@@ -38,6 +46,8 @@ struct Pipeline: HTTPResponder {
         /// The same on a clock that nobody sets.
         let started = ContinuousClock.now
         var head: RequestHead
+        /// None without a socket.
+        var incoming: IncomingRequest?
         var traceID: String?
         var caller = Caller.anonymous
         var address: ClientAddress?
@@ -53,8 +63,10 @@ struct Pipeline: HTTPResponder {
         var progress = Progress(
             requestID: services.newRequestID(at: now),
             startedAt: now,
-            head: RequestHead(request.headers)
+            head: RequestHead(request.headers),
+            incoming: incoming.next(on: context.channel)
         )
+        defer { progress.incoming?.finish() }
         var reply: Reply
         do {
             reply = try await answer(request, context, &progress)
@@ -104,7 +116,7 @@ struct Pipeline: HTTPResponder {
             caller: progress.caller,
             requestID: progress.requestID,
             traceID: progress.traceID,
-            receivedAt: services.clock.now,
+            receivedAt: progress.incoming?.receivedAt ?? services.clock.now,
             pacing: CodePacing(),
             bytes: bytes,
             clientAddress: address,

@@ -148,6 +148,8 @@ package struct ServerSettings: Sendable {
 package protocol SiteControl: Sendable {
     /// Bounds what refusals add to the audit log.
     var refusals: RefusalLimiter { get }
+    /// Is told what was read for a site, before it is handled.
+    var arrivals: Arrivals { get }
     func report(_ command: ReportCommand) async throws(LedgerError) -> ReportResult
     /// The same for a caller that does not wait.
     func report(_ command: ReportCommand, then answer: @escaping ReportAnswer)
