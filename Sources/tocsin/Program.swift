@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import TocsinServer
 
 /// The program: parses the command line, runs the command, and turns what went wrong into an exit status.
 @main
@@ -52,6 +53,7 @@ struct Tocsin: AsyncParsableCommand {
             Every setting may also stand in the environment (TOCSIN_…) or in a file (--config); `tocsin config` \
             prints what is in force and where it came from.
             """,
+        version: OpenAPIDocument.version,
         subcommands: [
             Serve.self, Apply.self, Export.self, Migrate.self, Config.self, Admin.self, Listen.self,
             DemoCommand.self, Bench.self, Simulate.self,

@@ -7,6 +7,13 @@ extension EndToEnd {
     @Suite
     struct Starting {
         @Test(.timeLimit(.minutes(1)))
+        func `the program tells the version of its API`() async throws {
+            let told = try await Program.run("--version")
+            #expect(told.status == 0)
+            #expect(told.output == "1.0.0\n")
+        }
+
+        @Test(.timeLimit(.minutes(1)))
         func `a second server on the same data directory is refused and told of --url`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let first = try await installation.start()

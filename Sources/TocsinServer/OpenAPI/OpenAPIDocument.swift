@@ -3,12 +3,12 @@ import TocsinCore
 import TocsinJSON
 
 /// `GET /openapi.json`: OpenAPI 3.1, made of the operations themselves, so that it cannot drift from them.
-struct OpenAPIDocument {
+package struct OpenAPIDocument {
     /// The document of everything that the server can do.
     static let bytes = OpenAPIDocument(Operations.all).json.bytes
 
     /// The major version is the contract's: a certificate lapses when it changes (decisions §9).
-    static let version = "1.0.0"
+    package static let version = "1.0.0"
 
     private let operations: [Operation]
     private var components = SchemaComponents()
