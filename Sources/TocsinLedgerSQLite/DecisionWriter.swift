@@ -21,6 +21,8 @@ struct DecisionWriter {
         var log: LogPlace
         var sequence: Int64
         var alarm: Int64
+        /// The newest audit entry.
+        var audit: Int64
     }
 
     /// Takes what is known of sites from the groups before.
@@ -50,9 +52,11 @@ struct DecisionWriter {
         guard !counters.isEmpty else { return }
         let update = try PreparedStatement(
             database,
-            "UPDATE dealer SET last_sequence = ?, last_alarm = ? WHERE id = ?"
+            "UPDATE dealer SET last_sequence = ?, last_alarm = ?, last_audit = ? WHERE id = ?"
         )
-        for (dealer, counters) in counters { try update.run(counters.sequence, counters.alarm, dealer) }
+        for (dealer, counters) in counters {
+            try update.run(counters.sequence, counters.alarm, counters.audit, dealer)
+        }
         counters.removeAll(keepingCapacity: true)
     }
 
@@ -65,10 +69,12 @@ struct DecisionWriter {
         let incidentAlarms = try alarms(of: encoded.incidents, at: decision.siteID, beside: stored)
         let first = counters.sequence + 1
         let logged = try insertEvents(of: decision, encoded, incidentAlarms, &counters)
-        try insertAudit(encoded.audit, in: counters.log, after: site.history ?? 0)
+        try insertAudit(encoded.audit, &counters, after: site.history ?? 0)
         if !encoded.isStateAlone { try insertRest(of: decision, incidentAlarms) }
         try insertMarks(of: decision)
-        if !encoded.events.isEmpty || !stored.isEmpty { self.counters[decision.dealerID] = counters }
+        if !encoded.events.isEmpty || !stored.isEmpty || !encoded.audit.isEmpty {
+            self.counters[decision.dealerID] = counters
+        }
         let version = encoded.snapshot == nil ? decision.baseVersion : decision.baseVersion + 1
         if let logged { return .without(.committed(events: logged, version: version)) }
         return .committed(encoded, first: first, version: version)
@@ -144,10 +150,11 @@ struct DecisionWriter {
         return last + 1
     }
 
-    /// Appends the decision's audit entries; those that change the state are chained to the site's history.
+    /// Appends the decision's audit entries, chained to those of its dealer; those that change the state are chained to the
+    /// site's history, too.
     private mutating func insertAudit(
         _ entries: [EncodedDecision.Audit],
-        in log: LogPlace,
+        _ counters: inout Counters,
         after history: Int64
     ) throws {
         var history = history
@@ -159,9 +166,10 @@ struct DecisionWriter {
                 entries[index].packed,
                 as: id,
                 at: entries[index].at,
-                of: log,
+                of: AuditInsertion.Dealer(log: counters.log, previous: counters.audit),
                 previous: isChange ? history : nil
             )
+            counters.audit = id
             if isChange { history = id }
             lastAudit = id
         }
@@ -181,9 +189,17 @@ struct DecisionWriter {
 
     private mutating func counters(of dealer: DealerID) throws -> Counters? {
         if let known = counters[dealer] { return known }
-        let query = try PreparedStatement(database, "SELECT place, last_sequence, last_alarm FROM dealer WHERE id = ?")
+        let query = try PreparedStatement(
+            database,
+            "SELECT place, last_sequence, last_alarm, last_audit FROM dealer WHERE id = ?"
+        )
         return try query.first(dealer) { row in
-            Counters(log: LogPlace(dealer: row.integer(0)), sequence: row.integer(1), alarm: row.integer(2))
+            Counters(
+                log: LogPlace(dealer: row.integer(0)),
+                sequence: row.integer(1),
+                alarm: row.integer(2),
+                audit: row.integer(3)
+            )
         }
     }
 

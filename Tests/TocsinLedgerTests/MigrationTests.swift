@@ -77,6 +77,8 @@ import TocsinTestSupport
                 #expect(due.map(\.due) == [Instant(secondsSinceEpoch: 900)])
                 let history = try reader.history(of: site, within: .platform, page: PageRequest(limit: 10))
                 #expect(history.items.map(\.id) == [1])
+                let audit = try reader.audit(within: .dealer(DealerID(stored: "dlr_1")), filter: .init(), page: .init())
+                #expect(audit.items.map(\.id) == [1])
                 #expect(try reader.event(event, within: .platform)?.sequence == 1)
                 #expect(try reader.verify() == [])
             }

@@ -19,6 +19,7 @@ enum Schema {
         ("0012 parked deliveries", Migration0012.migrate),
         ("0013 endpoint security", Migration0013.migrate),
         ("0014 packed logs", Migration0014.migrate),
+        ("0015 audit chains", Migration0015.migrate),
     ]
 
     /// The version that this program reads and writes.

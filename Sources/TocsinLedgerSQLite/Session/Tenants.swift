@@ -133,7 +133,16 @@ extension SQLiteTransaction {
         try database.run("DELETE FROM alarm WHERE dealer_id = ?", [id])
         if let log = try EventLog(of: id, database)?.place {
             try database.run("DELETE FROM event_batch WHERE place >= ? AND place < ?", [log.place(of: 0), log.end])
-            try database.run("DELETE FROM audit WHERE dealer = ?", [log.dealer])
+            try database.run(
+                """
+                DELETE FROM audit WHERE id IN (
+                    WITH RECURSIVE chain (id) AS (
+                        SELECT last_audit FROM dealer WHERE id = ?
+                        UNION ALL SELECT dealer_previous FROM chain JOIN audit USING (id) WHERE dealer = ?
+                    ) SELECT id FROM chain)
+                """,
+                [id, log.dealer]
+            )
         }
         try database.run("DELETE FROM dealer WHERE id = ?", [id])
     }

@@ -5,7 +5,8 @@ import TocsinLedger
 
 extension LedgerConformance {
     static let auditCases = [
-        LedgerCase("the audit log is listed newest first and filtered", auditList)
+        LedgerCase("the audit log is listed newest first and filtered", auditList),
+        LedgerCase("a dealer's audit entries are found among those of others", auditOfDealers),
     ]
 
     static let housekeepingCases = [
@@ -21,6 +22,43 @@ extension LedgerConformance {
         LedgerCase("purge keeps events that an enabled endpoint has before it", purgeKeepsBeforeCursor),
         LedgerCase("purge keeps events that a delivery waits for", purgeKeepsPending),
     ]
+
+    private static func auditOfDealers(_ ledger: any Ledger) async throws {
+        let worlds = [try await LedgerWorld.make(in: ledger), try await LedgerWorld.make(in: ledger, name: "Bolt")]
+        for round in 1...5 {
+            // Of decisions that share a commit, and of requests in between.
+            let decisions = worlds.map { $0.decision(version: Int64(round)) }
+            try expectEqual(try await ledger.commit(decisions).count { $0.events != nil }, 2)
+            try await ledger.write { transaction in
+                for world in worlds { try transaction.append(world.auditEntry("site.update")) }
+            }
+        }
+        func ids(_ dealer: DealerID, after: String? = nil, limit: Int = 100) async throws -> [Int64] {
+            try await ledger.read { reader in
+                let page = PageRequest(limit: limit, after: after)
+                return try reader.audit(within: .dealer(dealer), filter: .init(), page: page).items.map(\.id)
+            }
+        }
+        let all = try await ledger.read {
+            try $0.audit(within: .platform, filter: .init(), page: .init(limit: 100)).items
+        }
+        try expectEqual(all.count, 20)
+        for world in worlds {
+            let own = all.filter { $0.entry.dealerID == world.dealer.id }.map(\.id)
+            try expectEqual(try await ids(world.dealer.id), own)
+            // From any place, be it another dealer's entry or none at all.
+            for place in (all.map(\.id) + [0, 1_000]) {
+                let behind = Array(own.filter { $0 < place }.prefix(3))
+                try expectEqual(try await ids(world.dealer.id, after: String(place), limit: 3), behind)
+            }
+        }
+        try await ledger.write { try $0.deleteDealer(worlds[0].dealer.id) }
+        let left = try await ledger.read {
+            try $0.audit(within: .platform, filter: .init(), page: .init(limit: 100)).items
+        }
+        try expectEqual(left.map(\.id), all.filter { $0.entry.dealerID == worlds[1].dealer.id }.map(\.id))
+        try expectEqual(try await ids(worlds[0].dealer.id), [])
+    }
 
     private static func auditList(_ ledger: any Ledger) async throws {
         let world = try await LedgerWorld.make(in: ledger)
