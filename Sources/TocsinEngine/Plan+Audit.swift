@@ -5,24 +5,12 @@ import TocsinLedger
 extension Plan {
     // MARK: Reports
 
-    mutating func audit(_ command: ReportCommand, answers: [PartitionAnswer], changes: [JSON] = []) {
-        let outcomes = answers.map { answer -> JSON in
-            var outcome: JSONObject = [
-                "partition_id": .string(answer.partitionID.text),
-                "state": .string(answer.state),
-                "previous_state": .string(answer.previousState),
-                "applied": .bool(answer.applied),
-            ]
-            if let reason = answer.reason { outcome["reason"] = .string(reason.rawValue) }
-            return .object(outcome)
-        }
-        var details = command.facts
-        details["partitions"] = .array(outcomes)
-        details.add(changes)
+    mutating func audit(_ command: ReportCommand, answers: [PartitionAnswer], changes: [ToldChange] = []) {
         let told = answers.prefix(3).map(\.explanation).joined(separator: "; ")
         let explanation = answers.count > 3 ? "\(told); and \(answers.count - 3) partitions more" : told
         let result = answers.contains { $0.applied } ? "ok" : answers.first?.reason?.rawValue ?? "ok"
-        var entry = entry(command, result: result, explanation: explanation, details: details)
+        var entry = entry(command, result: result, explanation: explanation)
+        entry.details = AuditDetails(written: command.details(answers, changes))
         entry.changesState = !changes.isEmpty
         decision.audit.append(entry)
     }
@@ -35,14 +23,15 @@ extension Plan {
                 ("invalid_transition", "\(name) is \(current), which \(command.report.state.rawValue) cannot follow")
             }
         if case .invalidTransition = refusal { decision.marks.append(.invalidTransition) }
-        auditRefusal(entry(command, result: result, explanation: explanation, details: command.facts))
+        var entry = entry(command, result: result, explanation: explanation)
+        entry.details = AuditDetails(written: command.details)
+        auditRefusal(entry)
     }
 
     private func entry(
         _ command: ReportCommand,
         result: String,
-        explanation: String,
-        details: JSONObject
+        explanation: String
     ) -> AuditEntry {
         AuditEntry(
             at: command.receivedAt,
@@ -56,8 +45,7 @@ extension Plan {
             cause: "report",
             requestID: command.requestID,
             traceID: command.traceID,
-            address: command.address,
-            details: details
+            address: command.address
         )
     }
 
@@ -69,7 +57,7 @@ extension Plan {
         _ command: ArmingCommand,
         _ outcome: CommandOutcome,
         result: String,
-        _ changes: [JSON]
+        _ changes: [ToldChange]
     ) {
         var details: JSONObject = [:]
         details["user_id"] = outcome.by.userID.map(JSON.string)
@@ -126,7 +114,7 @@ extension Plan {
     }
 
     /// One entry for a request's signals, with what became of each: the record of what the panel said.
-    mutating func audit(_ request: Request, _ signals: [Signal], _ answers: [SignalAnswer], _ changes: [JSON]) {
+    mutating func audit(_ request: Request, _ signals: [Signal], _ answers: [SignalAnswer], _ changes: [ToldChange]) {
         let items = zip(signals, answers).map { signal, answer -> JSON in
             var item = JSONObject()
             switch signal.origin {
@@ -203,7 +191,7 @@ extension Plan {
     }
 
     /// A change that no request asked for: a countdown's end, or a schedule's rule.
-    func entry(of change: PartitionChange, _ changes: [JSON]) -> AuditEntry {
+    func entry(of change: PartitionChange, _ changes: [ToldChange]) -> AuditEntry {
         var details = JSONObject()
         details.add(changes)
         let isRule = change.by.source == .schedule
@@ -222,46 +210,8 @@ extension Plan {
     }
 }
 
-extension PartitionChange {
-    /// The change as `GET …/arming/history` tells it (decisions §13).
-    func json(event: EventID?) -> JSON {
-        var person = JSONObject()
-        person["user_id"] = by.userID.map(JSON.string)
-        person["name"] = by.name.map(JSON.string)
-        person["method"] = .string(by.source.rawValue)
-        var object: JSONObject = [
-            "at": .string(at.rfc3339Milliseconds),
-            "partition_id": .string(partitionID.text),
-            "state": .string(state),
-            "previous_state": .string(previousState),
-            "by": .object(person),
-            "source": .string(by.source.rawValue),
-            "cause": .string(cause),
-            "explanation": .string(explanation),
-        ]
-        object["event_id"] = event.map { .string($0.text) }
-        return .object(object)
-    }
-}
-
 extension JSONObject {
-    fileprivate mutating func add(_ changes: [JSON]) {
-        if !changes.isEmpty { self["changes"] = .array(changes) }
-    }
-}
-
-extension ReportCommand {
-    /// What was reported, as the audit log keeps it.
-    fileprivate var facts: JSONObject {
-        var facts: JSONObject = [
-            "state": .string(report.state.rawValue),
-            "timestamp": .string(report.timestamp.rfc3339Milliseconds),
-            "source": .string(report.source.rawValue),
-        ]
-        if let user = report.userID { facts["user_id"] = .string(user) }
-        if let id = report.reportID { facts["report_id"] = .string(id) }
-        if let delay = report.delaySeconds { facts["delay_seconds"] = JSON(delay) }
-        if let reason = report.reason { facts["reason"] = .string(reason) }
-        return facts
+    fileprivate mutating func add(_ changes: [ToldChange]) {
+        if !changes.isEmpty { self["changes"] = .array(changes.map(\.json)) }
     }
 }

@@ -56,7 +56,7 @@ package struct Plan {
     /// What effects came to: their events, and their changes as the history tells them.
     struct Taken {
         var events: [EventID] = []
-        var changes: [JSON] = []
+        var changes: [ToldChange] = []
     }
 
     /// Turns effects into what the decision stores.
@@ -71,7 +71,7 @@ package struct Plan {
             switch effect {
             case .alarm(let draft): _ = open(draft)
             case .mark(let mark): decision.marks.append(mark)
-            case .change(let change): taken.changes.append(change.json(event: taken.events.last))
+            case .change(let change): taken.changes.append(ToldChange(change, event: taken.events.last))
             case .alarmPriority(let incident, let priority):
                 _ = perform(.lower(priority), on: incident, by: request?.actor ?? .system)
             case .alarmAct(let incident, let act): taken.events += self.act(act, on: incident, for: request)

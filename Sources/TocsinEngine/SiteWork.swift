@@ -247,7 +247,7 @@ struct SiteWork {
     private func result(
         of panel: PanelCommand,
         _ outcome: CommandOutcome,
-        _ changes: [JSON],
+        _ changes: [ToldChange],
         _ plan: inout Plan
     ) throws(VaultError) -> PanelResult {
         switch outcome.answer {
@@ -276,7 +276,7 @@ struct SiteWork {
     ) throws(VaultError) {
         let outcome = plan.machine.partnerAnswered(id, answer, receivedAt: receivedAt)
         plan.takeOwn(outcome.deadlineEffects)
-        let changes: [JSON]
+        let changes: [ToldChange]
         if let waiter = plan.desk.waiter(for: id) {
             changes = plan.take(outcome.effects, for: waiter.panel.request).changes
         } else {
@@ -290,7 +290,7 @@ struct SiteWork {
     /// Answers the callers of commands that wait no longer.
     private func settleWaiting(
         _ plan: inout Plan,
-        _ changes: [JSON] = [],
+        _ changes: [ToldChange] = [],
         of id: EventID? = nil
     ) throws(VaultError) {
         for settled in plan.machine.takeSettled() {

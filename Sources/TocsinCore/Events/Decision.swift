@@ -45,7 +45,7 @@ package struct AuditEntry: Hashable, Sendable {
     package var traceID: String?
     package var address: String?
     /// What else is worth keeping; never a secret.
-    package var details: JSONObject
+    package var details: AuditDetails
     /// Whether it tells of a change of the site's arming state, and so is a part of the site's history.
     package var changesState: Bool
 
@@ -77,7 +77,7 @@ package struct AuditEntry: Hashable, Sendable {
         self.requestID = requestID
         self.traceID = traceID
         self.address = address
-        self.details = details
+        self.details = AuditDetails(details)
         self.changesState = changesState
     }
 

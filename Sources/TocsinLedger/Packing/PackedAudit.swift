@@ -16,7 +16,7 @@ package enum PackedAudit {
     }
 
     package static func pack(_ entry: AuditEntry) -> [UInt8] {
-        let details = entry.details.isEmpty ? nil : JSON.object(entry.details).bytes
+        let details = entry.details.bytes
         let optional: [(Flags, String?)] = [
             (.dealer, entry.dealerID?.text), (.site, entry.siteID?.text), (.target, entry.target),
             (.request, entry.requestID), (.trace, entry.traceID), (.address, entry.address),

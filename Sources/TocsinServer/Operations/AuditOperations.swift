@@ -93,7 +93,7 @@ enum AuditOperations {
         object["request_id"] = entry.requestID.map(JSON.string)
         object["trace_id"] = entry.traceID.map(JSON.string)
         object["address"] = entry.address.map(JSON.string)
-        if !entry.details.isEmpty { object["details"] = .object(entry.details) }
+        if !entry.details.isEmpty { object["details"] = .object(entry.details.members) }
         return .object(object)
     }
 }
