@@ -43,7 +43,7 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
             }
             func append(_ value: UInt64, characters: Int) {
                 for index in stride(from: characters - 1, through: 0, by: -1) {
-                    append(base32[Int(value >> (5 * UInt64(index)) & 31)])
+                    append(base32.utf8Start[Int(value >> (5 * UInt64(index)) & 31)])
                 }
             }
             prefix.forEach(append)
@@ -68,7 +68,7 @@ package struct ID<Noun: Identified>: Hashable, Comparable, Sendable, CustomStrin
     package static func < (a: Self, b: Self) -> Bool { a.text < b.text }
 }
 
-private let base32 = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+private let base32: StaticString = "0123456789abcdefghjkmnpqrstvwxyz"
 
 /// The value of a digit of Crockford's base 32; 0 for whatever is none.
 private func digit(_ byte: UInt8) -> UInt64 {

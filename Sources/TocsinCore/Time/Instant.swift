@@ -62,25 +62,26 @@ extension Instant {
         let days = seconds.flooringDivision(by: 86_400)
         let (year, month, day) = Civil.date(daysSinceEpoch: days)
         let secondOfDay = Int(seconds - days * 86_400)
-        var text: [UInt8] = []
-        text.reserveCapacity(24)
-        text.append(digits: year, width: 4)
-        text.append(UInt8(ascii: "-"))
-        text.append(digits: month, width: 2)
-        text.append(UInt8(ascii: "-"))
-        text.append(digits: day, width: 2)
-        text.append(UInt8(ascii: "T"))
-        text.append(digits: secondOfDay / 3600, width: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(digits: secondOfDay / 60 % 60, width: 2)
-        text.append(UInt8(ascii: ":"))
-        text.append(digits: secondOfDay % 60, width: 2)
-        if showsMilliseconds {
-            text.append(UInt8(ascii: "."))
-            text.append(digits: Int(millisecondsSinceEpoch - seconds * 1000), width: 3)
+        return String(unsafeUninitializedCapacity: 24) { bytes in
+            var text = DigitWriter(bytes)
+            text.append(year, width: 4)
+            text.append("-")
+            text.append(month, width: 2)
+            text.append("-")
+            text.append(day, width: 2)
+            text.append("T")
+            text.append(secondOfDay / 3600, width: 2)
+            text.append(":")
+            text.append(secondOfDay / 60 % 60, width: 2)
+            text.append(":")
+            text.append(secondOfDay % 60, width: 2)
+            if showsMilliseconds {
+                text.append(".")
+                text.append(Int(millisecondsSinceEpoch - seconds * 1000), width: 3)
+            }
+            text.append("Z")
+            return text.count
         }
-        text.append(UInt8(ascii: "Z"))
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// Reads an RFC 3339 time whose offset is UTC (`Z`, `+00:00` or `-00:00`); fractions beyond milliseconds are cut off.
@@ -135,14 +136,25 @@ package enum Civil {
     }
 }
 
-extension [UInt8] {
-    fileprivate mutating func append(digits value: Int, width: Int) {
-        var divisor = 1
-        for _ in 1..<width { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-            divisor /= 10
+/// Writes digits into a text that is being made.
+private struct DigitWriter {
+    private let bytes: UnsafeMutableBufferPointer<UInt8>
+    private(set) var count = 0
+
+    init(_ bytes: UnsafeMutableBufferPointer<UInt8>) { self.bytes = bytes }
+
+    mutating func append(_ character: Unicode.Scalar) {
+        bytes.initializeElement(at: count, to: UInt8(ascii: character))
+        count += 1
+    }
+
+    mutating func append(_ value: Int, width: Int) {
+        var rest = value
+        for place in stride(from: count + width - 1, through: count, by: -1) {
+            bytes.initializeElement(at: place, to: UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
         }
+        count += width
     }
 }
 

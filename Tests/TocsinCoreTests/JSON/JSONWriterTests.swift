@@ -30,6 +30,26 @@ struct JSONWriterTests {
         #expect(JSON.string(text).text == json)
     }
 
+    @Test func `every byte is escaped or not wherever it stands`() throws {
+        // Zero is written as an escape, too, but not read.
+        for byte in UInt8(1)...0x7F {
+            for length in 1...20 {
+                for place in 0..<length {
+                    var bytes = Array(repeating: UInt8(ascii: "a"), count: length)
+                    bytes[place] = byte
+                    let text = String(decoding: bytes, as: UTF8.self)
+                    let mustEscape = byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F
+                    let json = JSON.string(text).text
+                    let again = try JSONParser.parse(json)
+                    if (json != "\"\(text)\"") != mustEscape || again != .string(text) {
+                        Issue.record("byte \(byte) at \(place) of \(length): \(json)")
+                        return
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `a value is read back as it was written`() throws {
         let seed = Seed.announced(for: "JSON round trip")
         for index in 0..<3000 {
