@@ -20,9 +20,14 @@ extension Pipeline {
 
     /// A request that was handed over, and waits for its outcome; an object, so that it is not copied meanwhile.
     final class Handed: Sendable {
+        /// What a refusal is made of.
         fileprivate let progress: Progress
+        fileprivate let told: Told
 
-        fileprivate init(_ progress: Progress) { self.progress = progress }
+        fileprivate init(_ progress: Progress, _ told: Told) {
+            self.progress = progress
+            self.told = told
+        }
     }
 
     /// None for what has to go the long way.
@@ -85,14 +90,14 @@ extension Pipeline {
                 bound: request.bound,
                 pathValues: request.pathValues
             )
-            progress.call = call
             call.json = try checkedBody(bytes, operation, head)
             call.body = Fields(call.json.object ?? [:])
             try direct(call, tell)
+            progress.call = call
         } catch {
             return nil
         }
-        return Handed(progress)
+        return Handed(progress, told(of: progress))
     }
 
     /// Who asks, if all that must be known of it is in memory.
@@ -116,7 +121,6 @@ extension Pipeline {
     ///   - date: The value of the `Date` field.
     ///   - buffer: Where it is written to.
     func write(_ reply: Reply, to handed: Handed, date: String, into buffer: inout ByteBuffer) {
-        let progress = handed.progress
         buffer.writeStaticString("HTTP/1.1 ")
         buffer.writeString(String(reply.status.code))
         buffer.writeStaticString(" ")
@@ -128,7 +132,7 @@ extension Pipeline {
             buffer.writeString(value)
             buffer.writeStaticString("\r\n")
         }
-        eachField(of: reply, progress) { line($0.rawName, $1) }
+        eachField(of: reply, handed.told) { line($0.rawName, $1) }
         var body: [UInt8] = []
         if case .bytes(let bytes, let contentType) = reply.body {
             body = bytes
@@ -138,6 +142,6 @@ extension Pipeline {
         line("Date", date)
         buffer.writeStaticString("\r\n")
         buffer.writeBytes(body)
-        measure(reply, progress)
+        measure(reply, handed.told)
     }
 }

@@ -80,8 +80,9 @@ struct Pipeline: HTTPResponder {
         } catch {
             reply = await refuse(error, progress, context.logger)
         }
-        measure(reply, progress)
-        return response(reply, progress, isHead: request.method == .head)
+        let told = told(of: progress)
+        measure(reply, told)
+        return response(reply, told, isHead: request.method == .head)
     }
 
     // MARK: Steps
@@ -420,25 +421,42 @@ struct Pipeline: HTTPResponder {
 
     // MARK: Answering
 
-    func measure(_ reply: Reply, _ progress: Progress) {
-        let elapsed = progress.started.duration(to: .now)
-        (progress.bound?.metrics ?? metrics.unknown).record(status: reply.status.code, elapsed)
+    /// What of a request every response to it tells, and what is counted of it.
+    struct Told: Sendable {
+        fileprivate let requestID: String
+        fileprivate let traceID: String?
+        fileprivate let standing: RateStanding
+        fileprivate let started: ContinuousClock.Instant
+        fileprivate let metrics: OperationMetrics
+    }
+
+    func told(of progress: Progress) -> Told {
+        Told(
+            requestID: progress.requestID,
+            traceID: progress.traceID,
+            standing: progress.standing,
+            started: progress.started,
+            metrics: progress.bound?.metrics ?? metrics.unknown
+        )
+    }
+
+    func measure(_ reply: Reply, _ told: Told) {
+        told.metrics.record(status: reply.status.code, told.started.duration(to: .now))
     }
 
     /// Names the header fields of every response, beside those of its body.
-    func eachField(of reply: Reply, _ progress: Progress, _ write: (HTTPField.Name, String) -> Void) {
+    func eachField(of reply: Reply, _ told: Told, _ write: (HTTPField.Name, String) -> Void) {
         for field in reply.headers { write(field.name, field.value) }
-        write(.requestID, progress.requestID)
-        let standing = progress.standing
-        write(.rateLimitLimit, String(standing.limit))
-        write(.rateLimitRemaining, String(standing.remaining))
-        write(.rateLimitReset, String(standing.resetSeconds))
-        if let traceID = progress.traceID { write(.traceID, traceID) }
+        write(.requestID, told.requestID)
+        write(.rateLimitLimit, String(told.standing.limit))
+        write(.rateLimitRemaining, String(told.standing.remaining))
+        write(.rateLimitReset, String(told.standing.resetSeconds))
+        if let traceID = told.traceID { write(.traceID, traceID) }
     }
 
-    private func response(_ reply: Reply, _ progress: Progress, isHead: Bool) -> Response {
+    private func response(_ reply: Reply, _ told: Told, isHead: Bool) -> Response {
         var headers = HTTPFields()
-        eachField(of: reply, progress) { headers.append(HTTPField(name: $0, value: $1)) }
+        eachField(of: reply, told) { headers.append(HTTPField(name: $0, value: $1)) }
         let body: ResponseBody
         switch reply.body {
         case .none: body = ResponseBody()

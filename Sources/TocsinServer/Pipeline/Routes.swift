@@ -59,9 +59,11 @@ struct Routes: Sendable {
         var index = 0
         var parameters: [String] = []
         guard path.utf8.first == UInt8(ascii: "/") else { return .none }
-        // By bytes: looking for a character would put graphemes together all along the path.
-        for part in path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            let segment = Substring(part)
+        var rest = path.utf8.dropFirst()
+        while true {
+            // By bytes: looking for a character would put graphemes together all along the path.
+            let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
+            let segment = Substring(rest[..<end])
             if let next = nodes[index].literals[segment] {
                 index = next
             } else if let next = nodes[index].wildcard, !segment.isEmpty, let text = percentDecoded(segment) {
@@ -70,6 +72,8 @@ struct Routes: Sendable {
             } else {
                 return .none
             }
+            if end == rest.endIndex { break }
+            rest = rest[rest.index(after: end)...]
         }
         let operations = nodes[index].operations
         if operations.isEmpty { return .none }
