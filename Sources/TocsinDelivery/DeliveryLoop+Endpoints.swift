@@ -63,6 +63,7 @@ extension DeliveryLoop {
     /// Takes over what the ledger says of an endpoint, be it new or known.
     mutating func take(_ record: EndpointRecord) {
         var record = caughtUp(record)
+        if record.isUnsettled { reloadLater(record.endpoint.id) }
         let courier = Courier(record, vault: outside.vault, policy: outside.policy)
         guard let index = indexOfEndpoint[record.endpoint.id], let slot = slots[index] else {
             add(record, courier)
@@ -89,8 +90,20 @@ extension DeliveryLoop {
         for lane in record.lanes where scheduler[index]?.hasLane(of: lane.cursor.dealerID) == false {
             tell(index, at: now) { $0.follow(lane.cursor, tail: lane.tail, at: $1) }
         }
+        // What a task had set aside is in the way again when it was cancelled: before anything newer.
+        if settings.holdsFresh, record.hold == .none {
+            tell(index, at: now) { $0.rowsWereAdded(hastened: [], at: $1) }
+        }
         tell(index, at: now) { $0.reconfigure(record.settings, at: $1) }
         if !record.isActive { recording.wantsCursors = true }
+    }
+
+    private mutating func reloadLater(_ id: EndpointID) {
+        let (outside, instant) = (outside, now + Self.pauseAfterFailure)
+        jobs.append {
+            try? await outside.clock.sleep(until: instant)
+            outside.post(.reload(Reload(subject: .endpoint(id), continuation: nil)))
+        }
     }
 
     /// The record with the logs as far as they were told to reach since it was read: nobody tells a new machine of that again.

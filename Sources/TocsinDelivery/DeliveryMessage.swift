@@ -36,7 +36,8 @@ enum DeliveryMessage: Sendable {
         switch self {
         case .reload(let reload), .reloaded(let reload, _): reload.continuation?.resume()
         case .resend(_, _, _, let waiter), .flush(let waiter): waiter.resume()
-        case .published, .logReaches, .finished, .wake, .logRead, .alarmsSought, .seekNext, .rowsLoaded, .recorded, .recordAgain, .announced,
+        case .published, .logReaches, .finished, .wake, .logRead, .alarmsSought, .seekNext, .rowsLoaded, .recorded,
+            .recordAgain, .announced,
             .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
             break
         }

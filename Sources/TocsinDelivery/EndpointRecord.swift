@@ -12,6 +12,8 @@ struct EndpointRecord: Sendable {
     var nextDue: Instant?
     /// What a task makes an endpoint wait with that asks for order.
     var hold = Hold.none
+    /// The ledger took no writes when something had to be set aside first: it is to be read again.
+    var isUnsettled = false
 
     enum Hold: Sendable {
         case none
@@ -48,20 +50,54 @@ struct EndpointRecord: Sendable {
 
     /// Reads endpoints by id; one that does not exist is nil.
     static func read(_ ids: [EndpointID], from ledger: any Ledger) async throws -> [(EndpointID, EndpointRecord?)] {
-        try await ledger.read { reader in
+        var records = try await ledger.read { reader in
             var tails: [DealerID: Int64] = [:]
             return try ids.map { id in
                 (id, try reader.endpoint(id, within: .platform).map { try record(of: $0, in: reader, &tails) })
             }
         }
+        for index in records.indices {
+            if let record = records[index].1 { records[index].1 = await setAside(record, in: ledger) }
+        }
+        return records
     }
 
     /// Reads a page of all endpoints, by id.
     static func page(after id: EndpointID?, limit: Int, from ledger: any Ledger) async throws -> [EndpointRecord] {
-        try await ledger.read { reader in
+        let records = try await ledger.read { reader in
             var tails: [DealerID: Int64] = [:]
             return try reader.allEndpoints(after: id, limit: limit).map { try record(of: $0, in: reader, &tails) }
         }
+        var found: [EndpointRecord] = []
+        for record in records {
+            if let record = await setAside(record, in: ledger) { found.append(record) }
+        }
+        return found
+    }
+
+    /// Sets aside what waits for a retry beyond where the endpoint's task has come to, and reads it anew.
+    ///
+    /// Order may have been asked for, given up and asked for again while the task was beginning: then attempts have failed
+    /// of which it did not know. What lies beyond its place has its turn when it comes by.
+    private static func setAside(_ record: EndpointRecord, in ledger: any Ledger) async -> EndpointRecord? {
+        guard record.hold == .fresh else { return record }
+        let id = record.endpoint.id
+        let settled = try? await ledger.write { transaction -> EndpointRecord? in
+            guard let endpoint = try transaction.endpoint(id, within: .platform) else { return nil }
+            if endpoint.ordering == .site, let task = try transaction.runningTask(of: id), task.phase == .placing {
+                for lane in task.lanes {
+                    let place = EventPosition(dealerID: lane.dealerID, sequence: lane.position)
+                    try transaction.setAsidePending(of: id, beyond: place)
+                }
+            }
+            return try alone(endpoint, in: transaction)
+        }
+        if let settled { return settled }
+        // Nobody may wait for a ledger that takes no writes; but nothing is sent until it has taken this one.
+        var unsettled = record
+        unsettled.hold = .all
+        unsettled.isUnsettled = true
+        return unsettled
     }
 
     /// Reads what belongs to one endpoint.

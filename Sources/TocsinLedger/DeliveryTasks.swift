@@ -50,8 +50,9 @@ package protocol DeliveryTaskWriter {
     ///
     /// Returns those that were pending already, and are due earlier now.
     func place(_ events: [LoggedEvent], for task: DeliveryTask, at now: Instant) throws -> Set<EventPosition>
-    /// Leaves the endpoint's pending deliveries without a time, so that nobody tries them.
-    func setAsidePending(of endpoint: EndpointID) throws
+    /// Leaves the endpoint's pending deliveries without a time, so that nobody tries them: of one log those beyond a place,
+    /// or all.
+    func setAsidePending(of endpoint: EndpointID, beyond place: EventPosition?) throws
     /// Makes due what was set aside: of one log up to a place, or all.
     func bringBackPending(of endpoint: EndpointID, through place: EventPosition?, at now: Instant) throws
     /// Ends what the task has put in the way and nobody has delivered yet: it is again what it was before.

@@ -172,7 +172,7 @@ import TocsinTestSupport
             _ = try transaction.counts(of: task)
             _ = try transaction.waitingCount(of: task)
             _ = try transaction.giveUpRows(of: task, at: LedgerWorld.start)
-            try transaction.setAsidePending(of: endpoint.id)
+            try transaction.setAsidePending(of: endpoint.id, beyond: nil)
             try transaction.bringBackPending(of: endpoint.id, through: event.position, at: LedgerWorld.start)
             try transaction.bringBackPending(of: endpoint.id, through: nil, at: LedgerWorld.start)
             _ = try transaction.attempts(of: event.position, to: endpoint.id)

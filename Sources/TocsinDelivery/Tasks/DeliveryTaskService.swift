@@ -137,7 +137,7 @@ package final class DeliveryTaskService: Service {
         try Task.checkCancellation()
         let now = clock.now
         _ = try await change(task.id) { task, transaction in
-            try transaction.setAsidePending(of: task.endpointID)
+            try transaction.setAsidePending(of: task.endpointID, beyond: nil)
             // Order may have been asked for in the middle: what the task has come by has its turn now.
             for lane in task.lanes where lane.position > 0 {
                 let place = EventPosition(dealerID: lane.dealerID, sequence: lane.position)

@@ -186,13 +186,14 @@ extension SQLiteTransaction {
         return hastened
     }
 
-    func setAsidePending(of endpoint: EndpointID) throws {
+    func setAsidePending(of endpoint: EndpointID, beyond place: EventPosition?) throws {
+        var condition = Condition()
+        condition.add("endpoint_id = ?", endpoint)
+        condition.add("state IN ('retrying', 'waiting')")
+        if let place { condition.add("dealer_id = ? AND sequence > ?", place.dealerID, place.sequence) }
         try database.run(
-            """
-            UPDATE exceptional_delivery SET next_attempt_at = NULL
-                WHERE endpoint_id = ? AND state IN ('retrying', 'waiting')
-            """,
-            [endpoint]
+            "UPDATE exceptional_delivery SET next_attempt_at = NULL \(condition.sql)",
+            condition.values
         )
     }
 

@@ -223,7 +223,7 @@ extension LedgerConformance {
                 ]
             )
         )
-        try await ledger.write { try $0.setAsidePending(of: endpoint.id) }
+        try await ledger.write { try $0.setAsidePending(of: endpoint.id, beyond: nil) }
         try expectEqual(try await ledger.read { try $0.nextDue(of: endpoint.id) }, nil)
         try expectEqual(try await ledger.read { try $0.nextDue(of: other.id) }, due)
         try await ledger.write { try $0.bringBackPending(of: endpoint.id, through: events[2].position, at: now) }
@@ -233,6 +233,9 @@ extension LedgerConformance {
         try expectEqual(try await back(), [1, 2])
         try await ledger.write { try $0.bringBackPending(of: endpoint.id, through: nil, at: now) }
         try expectEqual(try await back(), [1, 2, 4])
+        try await ledger.write { try $0.setAsidePending(of: endpoint.id, beyond: events[0].position) }
+        try expectEqual(try await back(), [1])
+        try await ledger.write { try $0.bringBackPending(of: endpoint.id, through: nil, at: now) }
         let rows = try await ledger.read { try $0.dueDeliveries(of: endpoint.id, by: now, limit: 9) }
         try expectEqual(rows.map(\.state), [.retrying, .waiting, .retrying])
     }

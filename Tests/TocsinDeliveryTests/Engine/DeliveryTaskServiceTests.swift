@@ -135,6 +135,27 @@ import TocsinTestSupport
         try await stage.stop()
     }
 
+    @Test func `with order what waited for a retry goes on when the replay is cancelled, before what is newer`()
+        async throws
+    {
+        let world = try await DeliveryWorld()
+        let endpoint = try await world.endpoint(ordering: .site)
+        let stage = TaskStage(world)
+        stage.sender.answer { sent, _ in sent.headers["X-CHeKT-Sequence"] == "20" ? .noAnswer : .status(200) }
+        stage.engine.published(try await world.append(22))
+        await stage.sender.wait(for: 20)
+        await stage.engine.flush()
+        stage.sender.answer { _, _ in .status(200) }
+        let task = try await stage.begin(endpoint, rate: 5)
+        try await stage.pass { stage.sender.sent.count >= 22 }
+        stage.engine.published(try await world.append(1))
+        try await stage.cancel(task)
+        try await stage.pass { stage.sender.sent.last?.headers["X-CHeKT-Sequence"] == "23" }
+        let sequences = stage.sender.sent.compactMap { Int($0.headers["X-CHeKT-Sequence"] ?? "") }
+        #expect(sequences.filter { $0 >= 20 } == [20, 20, 21, 22, 23])
+        try await stage.stop()
+    }
+
     @Test func `without order live events pass a replay`() async throws {
         let world = try await DeliveryWorld()
         _ = try await world.append(200)

@@ -85,6 +85,93 @@ import TocsinTestSupport
         }
     }
 
+    /// Who asks for order, no longer, and again, in a replay: from every answer on until the next change nothing goes back.
+    @Test(arguments: UInt64(1)...40)
+    func `order holds from the moment that the change is answered`(seed: UInt64) async throws {
+        let dice = SeededRandomness(seed: seed)
+        func below(_ limit: Int) -> Int { Int(dice.next() % UInt64(limit)) }
+        let world = try await DeliveryWorld()
+        let sites = [world.site, world.otherSite]
+        var events: [LoggedEvent] = []
+        for _ in 0..<(10 + below(20)) { events += try await world.append(1 + below(12), site: sites[below(2)]) }
+        let endpoint = try await world.endpoint()
+        try await world.change(endpoint) { $0.retrySchedule = Array(repeating: 2, count: 40) }
+        let sender = ScriptedSender()
+        sender.answer { _, _ in dice.next() % 3 == 0 ? .noAnswer : .status(200) }
+        let stage = TaskStage(world, sender: sender)
+        var task = try await stage.begin(endpoint, rate: 20 + below(300))
+        var windows: [Range<Int>] = []
+        var begunAt: Int?
+        var isOrdered = false
+        for _ in 0..<60 {
+            if below(3) > 0 { try await stage.pass(steps: 1 + below(3)) }
+            if below(2) == 0 {
+                let live = try await world.append(1 + below(20), site: sites[below(2)])
+                events += live
+                stage.engine.published(live)
+            }
+            guard below(5) == 0 else { continue }
+            if let begun = begunAt { windows.append(begun..<sender.sent.count) }
+            begunAt = nil
+            if isOrdered, try await stage.hasEnded(task) {
+                task = try await stage.begin(endpoint, rate: 20 + below(300))
+            }
+            isOrdered.toggle()
+            try await world.change(endpoint) { [isOrdered] in $0.ordering = isOrdered ? .site : .none }
+            await stage.engine.endpointChanged(endpoint)
+            // What was in flight by then ends in any order; not always there is time to wait for that.
+            guard isOrdered, below(2) == 0 else { continue }
+            await stage.engine.quiet(endpoint)
+            begunAt = sender.sent.count
+        }
+        if let begun = begunAt { windows.append(begun..<sender.sent.count) }
+        try await stage.stop()
+        let sent = sender.sent.map(\.id)
+        for window in windows {
+            expectOrder(events, Array(sent[window]), Course(), "seed \(seed), at \(window)")
+        }
+    }
+
+    @Test func `what waits for a retry beyond the place of a task is not sent before it`() async throws {
+        let world = try await DeliveryWorld()
+        let events = try await world.append(20)
+        let endpoint = try await world.endpoint(ordering: .site)
+        let now = world.clock.now
+        // As it is left where order was given up and asked for again while the task was beginning.
+        let row = ExceptionalDelivery(
+            endpointID: endpoint,
+            position: events[19].position,
+            eventID: events[19].id,
+            state: .retrying,
+            attempts: 1,
+            nextAttemptAt: now,
+            eventCreatedAt: now,
+            updatedAt: now
+        )
+        try await world.ledger.record(DeliveryBatch(exceptions: [row]))
+        let id: DeliveryTaskID = world.random.id(at: now)
+        try await world.ledger.write { [dealer = world.dealer] transaction in
+            guard let endpoint = try transaction.endpoint(endpoint, within: .platform) else { return }
+            var task = DeliveryTask(
+                id: id,
+                kind: .replay,
+                endpoint: endpoint,
+                since: nil,
+                until: now,
+                rate: 10,
+                requestedBy: .system,
+                lanes: [DeliveryTask.Lane(dealerID: dealer, position: 0, end: 20)],
+                createdAt: now
+            )
+            task.phase = .placing
+            try transaction.insert(task)
+        }
+        let stage = TaskStage(world)
+        try await stage.pass { try await stage.hasEnded(id) }
+        #expect(stage.sender.sent.map(\.id) == events.map(\.id.text))
+        try await stage.stop()
+    }
+
     @Test func `an event that comes while an endpoint's machine is made anew is not left lying`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint()
