@@ -3,17 +3,34 @@ import TocsinCore
 
 /// Many producers, one consumer: whatever has gathered while the consumer was busy is taken as one batch.
 ///
-/// This is where group commit begins: the longer a durable write takes, the more commands share the next one.
+/// This is where group commit begins: the longer a durable write takes, the more commands share the next one. What is put
+/// ahead overtakes the rest, in its own order.
 package final class Inbox<Element: Sendable>: Sendable {
+    /// The consumer, and what it gets.
+    private typealias Woken = (consumer: CheckedContinuation<[Element]?, Never>, elements: [Element])
+
     private struct State {
         var elements: [Element] = []
+        var ahead: [Element] = []
         var isClosed = false
         var consumer: CheckedContinuation<[Element]?, Never>?
 
+        var count: Int { elements.count + ahead.count }
+
         mutating func take() -> [Element]? {
-            if elements.isEmpty { return nil }
+            guard let first = takeAhead() else {
+                if elements.isEmpty { return nil }
+                defer { elements = [] }
+                return elements
+            }
             defer { elements = [] }
-            return elements
+            return first + elements
+        }
+
+        mutating func takeAhead() -> [Element]? {
+            if ahead.isEmpty { return nil }
+            defer { ahead = [] }
+            return ahead
         }
     }
 
@@ -23,35 +40,48 @@ package final class Inbox<Element: Sendable>: Sendable {
     /// Takes at most `capacity` waiting elements.
     package init(capacity: Int) { self.capacity = capacity }
 
-    /// Adds an element; false if the inbox is full or closed.
-    package func put(_ element: Element) -> Bool {
-        let (accepted, consumer) = state.withLock { state -> (Bool, CheckedContinuation<[Element]?, Never>?) in
-            if state.isClosed || state.elements.count >= capacity { return (false, nil) }
-            if let consumer = state.consumer {
-                state.consumer = nil
-                return (true, consumer)
-            }
-            state.elements.append(element)
-            return (true, nil)
+    /// Adds an element, in front of what is not `ahead` itself if it is; false if the inbox is full or closed.
+    @discardableResult package func put(_ element: Element, ahead: Bool = false) -> Bool {
+        let (accepted, woken) = state.withLock { state -> (Bool, Woken?) in
+            if state.isClosed || state.count >= capacity { return (false, nil) }
+            if ahead { state.ahead.append(element) } else { state.elements.append(element) }
+            guard let consumer = state.consumer, let all = state.take() else { return (true, nil) }
+            state.consumer = nil
+            return (true, (consumer, all))
         }
-        consumer?.resume(returning: [element])
+        if let (consumer, all) = woken { consumer.resume(returning: all) }
         return accepted
+    }
+
+    /// Adds an element without waking the consumer, which takes it with the next or when it is woken; whatever the capacity.
+    package func gather(_ element: Element) {
+        state.withLock { state in
+            if !state.isClosed { state.elements.append(element) }
+        }
+    }
+
+    /// Wakes the consumer if something has gathered.
+    package func wake() {
+        let woken = state.withLock { state -> Woken? in
+            guard let consumer = state.consumer, let elements = state.take() else { return nil }
+            state.consumer = nil
+            return (consumer, elements)
+        }
+        if let (consumer, elements) = woken { consumer.resume(returning: elements) }
     }
 
     /// Adds the first of these for which there is room, and tells how many; none if the inbox is closed.
     package func put(contentsOf elements: [Element]) -> Int {
-        let (count, consumer) = state.withLock { state -> (Int, CheckedContinuation<[Element]?, Never>?) in
+        let (count, woken) = state.withLock { state -> (Int, Woken?) in
             if state.isClosed { return (0, nil) }
-            let count = min(elements.count, capacity - state.elements.count)
+            let count = min(elements.count, capacity - state.count)
             guard count > 0 else { return (0, nil) }
-            if let consumer = state.consumer {
-                state.consumer = nil
-                return (count, consumer)
-            }
             state.elements += elements.prefix(count)
-            return (count, nil)
+            guard let consumer = state.consumer, let all = state.take() else { return (count, nil) }
+            state.consumer = nil
+            return (count, (consumer, all))
         }
-        consumer?.resume(returning: Array(elements.prefix(count)))
+        if let (consumer, all) = woken { consumer.resume(returning: all) }
         return count
     }
 
@@ -71,19 +101,23 @@ package final class Inbox<Element: Sendable>: Sendable {
     /// Everything that waits now, if there is something.
     package func takeWaiting() -> [Element]? { state.withLock { $0.take() } }
 
+    /// What was put ahead and waits now, if there is something.
+    package func takeAhead() -> [Element]? { state.withLock { $0.takeAhead() } }
+
     package var isClosed: Bool { state.withLock { $0.isClosed } }
 
     /// Refuses what comes from now on; what waits already is still handed out.
     package func close() {
-        let consumer = state.withLock { state in
+        let (consumer, elements) = state.withLock { state in
             state.isClosed = true
-            defer { state.consumer = nil }
-            return state.consumer
+            guard let consumer = state.consumer else { return (nil as CheckedContinuation<[Element]?, Never>?, nil as [Element]?) }
+            state.consumer = nil
+            return (consumer, state.take())
         }
-        consumer?.resume(returning: nil)
+        consumer?.resume(returning: elements)
     }
 
-    package var count: Int { state.withLock { $0.elements.count } }
+    package var count: Int { state.withLock { $0.count } }
 }
 
 /// Wakes one waiter; a signal without a waiter is remembered for the next.

@@ -173,17 +173,21 @@ package final class SiteEngine: Service {
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
                 try await desk.commander?.start()
-                await withDiscardingTaskGroup { group in
-                    group.addTask { await self.desk.run(self.answered) }
-                    var flow = Flow(cache: SiteCache(capacity: Self.cachedSites, Foresight(tools)))
-                    while let commands = await nextCommands(&flow) { await process(commands, &flow) }
-                    desk.close()
-                }
+                try await TaskLane.express { await self.decideAll() }
             } onGracefulShutdown: {
                 self.inbox.close()
             }
         } onCancel: {
             inbox.close()
+        }
+    }
+
+    private func decideAll() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.desk.run(self.answered) }
+            var flow = Flow(cache: SiteCache(capacity: Self.cachedSites, Foresight(tools)))
+            while let commands = await nextCommands(&flow) { await process(commands, &flow) }
+            desk.close()
         }
     }
 
