@@ -5,6 +5,9 @@ package protocol AttemptSender: Sendable {
     /// Never throws: every way in which an attempt can end is an outcome.
     func send(_ request: WebhookRequest) async -> WebhookOutcome
 
+    /// Makes attempts without a task for each; every one is told its end.
+    func begin(_ errands: [Errand], _ listener: any ErrandListener)
+
     /// Ends the attempts under way, and returns when nothing is left open.
     func stop() async
 }

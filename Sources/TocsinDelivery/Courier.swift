@@ -50,30 +50,33 @@ final class Courier: Sendable {
         self.fault = fault
     }
 
-    /// Makes one attempt; returns how it ended, as the machine and as the attempts log take it.
-    func attempt(
+    /// One attempt, to be made when its turn has come; tells how it ended as the machine and as the attempts log take it.
+    func errand(
         _ attempt: EndpointConsumer.Attempt,
-        through sender: any AttemptSender,
-        clock: any WallClock
-    ) async -> (result: AttemptResult, row: DeliveryAttempt, endedAt: Instant) {
-        let event = attempt.event
-        let startedAt = clock.now
-        let timestamp = String(startedAt.secondsSinceEpoch)
-        let headers = plainHeaders(event, timestamp, parked: attempt.parked)
-        let signatures = signer.sign(id: event.id.text, timestamp: timestamp, body: event.body, at: startedAt)
-        let shown = shownHeaders(headers, isSigned: signatures != nil)
-        var outcome = WebhookOutcome()
-        switch request(headers, signatures, event.body) {
-        case .success(let request): outcome = await sender.send(request)
-        case .failure(let fault): outcome.failure = fault
+        clock: any WallClock,
+        end: @escaping @Sendable (AttemptResult, DeliveryAttempt, Instant) -> Void
+    ) -> Errand {
+        let isUrgent = DeliveryClass(attempt.event.type) == .alarm
+        return Errand(url: url, isUrgent: isUrgent, hasCertificate: identity != nil) { [self] in
+            let event = attempt.event
+            let startedAt = clock.now
+            let timestamp = String(startedAt.secondsSinceEpoch)
+            let headers = plainHeaders(event, timestamp, parked: attempt.parked)
+            let signatures = signer.sign(id: event.id.text, timestamp: timestamp, body: event.body, at: startedAt)
+            let shown = shownHeaders(headers, isSigned: signatures != nil)
+            let request = request(headers, signatures, event.body)
+            return (
+                request,
+                { [self] outcome in
+                    let result = AttemptResult(
+                        status: outcome.status,
+                        isBroken: outcome.failure != nil || outcome.status == nil,
+                        retryAfter: outcome.retryAfter
+                    )
+                    end(result, row(attempt, outcome, result.verdict, at: startedAt, headers: shown), clock.now)
+                }
+            )
         }
-        let result = AttemptResult(
-            status: outcome.status,
-            isBroken: outcome.failure != nil || outcome.status == nil,
-            retryAfter: outcome.retryAfter
-        )
-        let row = row(attempt, outcome, result.verdict, at: startedAt, headers: shown)
-        return (result, row, clock.now)
     }
 
     /// Puts a command to the partner (decisions §5): signed as an event, but no delivery.

@@ -35,6 +35,9 @@ package final class DeliveryEngine: Service, EventSink {
     /// Messages waiting for the loop; beyond it only the logs' ends are noted, and events are read from there.
     private static let inboxMaximum = 20_000
 
+    /// Messages handled before the loop looks for new events again, and begins what it has decided: about a millisecond.
+    private static let messagesAtOnce = 32
+
     let outside: Outside
     /// Hears of the same changes.
     private let commands: PartnerCommandSender?
@@ -92,26 +95,40 @@ package final class DeliveryEngine: Service, EventSink {
     }
 
     private func serve() async throws {
-        var loop = DeliveryLoop(outside)
-        let outside = outside
         do {
-            try await loop.start()
+            // Everything goes through the loop, alarms too: it must not stand behind other tasks.
+            try await TaskLane.express { [outside] in try await Self.drive(outside) }
         } catch {
             await outside.close()
             throw error
         }
+        await outside.close()
+    }
+
+    private static func drive(_ outside: Outside) async throws {
+        var loop = DeliveryLoop(outside)
+        try await loop.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await outside.alarm.run(outside.clock) { outside.post(.wake) } }
-            while !loop.isFinished {
+            func begin() {
                 for job in loop.takeJobs() { group.addTask(operation: job) }
-                guard let messages = await outside.inbox.next() else { break }
-                loop.handle(messages)
+                let errands = loop.takeErrands()
+                if !errands.isEmpty { outside.sender.begin(errands, outside) }
+            }
+            begin()
+            while !loop.isFinished, let messages = await outside.inbox.next() {
+                for start in stride(from: 0, to: messages.count, by: messagesAtOnce) {
+                    if start > 0, let news = outside.inbox.takeAhead() { loop.handle(news[...]) }
+                    loop.handle(messages[start..<min(start + messagesAtOnce, messages.count)])
+                    begin()
+                }
+                loop.conclude()
+                begin()
             }
             await outside.sender.stop()
             group.cancelAll()
         }
         loop.abandonReloads()
-        await outside.close()
     }
 
     // MARK: - What others tell
@@ -251,7 +268,11 @@ struct Outside: Sendable {
     /// Unbounded, for ends of attempts must not be lost; what can grow is bounded where it is posted.
     let inbox = Inbox<DeliveryMessage>(capacity: .max)
 
-    @discardableResult func post(_ message: DeliveryMessage) -> Bool { inbox.put(message) }
+    /// New events overtake all else, ends of attempts above all: there may be an alarm among them.
+    @discardableResult func post(_ message: DeliveryMessage) -> Bool { inbox.put(message, ahead: message.isNews) }
+
+    /// Posts what need not be handled before ``wake()``.
+    func gather(_ message: DeliveryMessage) { inbox.gather(message) }
 
     func publish(_ events: [LoggedEvent]) {
         guard !events.isEmpty else { return }
@@ -266,4 +287,10 @@ struct Outside: Sendable {
             for message in messages { message.abandon() }
         }
     }
+}
+
+extension Outside: ErrandListener {
+    func left(_ count: Int) { gather(.left(count)) }
+
+    func wake() { inbox.wake() }
 }

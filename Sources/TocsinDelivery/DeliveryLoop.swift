@@ -53,6 +53,7 @@ struct DeliveryLoop {
 
     let outside: Outside
     var jobs: [Job] = []
+    private var errands: [Errand] = []
 
     /// By slot; an endpoint has no machine while it is disabled and nothing of it is in flight.
     var scheduler = DeliveryScheduler()
@@ -96,6 +97,12 @@ struct DeliveryLoop {
         return jobs
     }
 
+    /// Attempts to be made, alarms first.
+    mutating func takeErrands() -> [Errand] {
+        defer { errands = [] }
+        return errands
+    }
+
     /// Takes up every endpoint where the ledger says it is.
     mutating func start() async throws {
         var after: EndpointID?
@@ -110,9 +117,9 @@ struct DeliveryLoop {
 
     // MARK: - Messages
 
-    mutating func handle(_ messages: [DeliveryMessage]) {
+    /// Handles messages; ``conclude()`` follows when there are no more for now.
+    mutating func handle(_ messages: ArraySlice<DeliveryMessage>) {
         for message in messages { handle(message) }
-        conclude()
     }
 
     private mutating func handle(_ message: DeliveryMessage) {
@@ -125,6 +132,9 @@ struct DeliveryLoop {
             }
         case .finished(let finished): finish(finished)
         case .wake: wake()
+        case .left(let count):
+            scheduler.left(count)
+            perform(at: now)
         case .logRead(let slot, let request, let answer): logWasRead(slot, request, answer)
         case .alarmsSought(let slot, let search, let answer): alarmsWereSought(slot, search, answer)
         case .seekNext: isSeeking = false
@@ -146,8 +156,8 @@ struct DeliveryLoop {
         }
     }
 
-    /// What follows a batch of messages, whatever they were.
-    private mutating func conclude() {
+    /// Does what follows messages, whatever they were.
+    mutating func conclude() {
         reloadNext()
         seekNext()
         if isStopping, !isClosingUp, inFlight == 0 || isOutOfTime {
@@ -157,7 +167,7 @@ struct DeliveryLoop {
         flush()
         if isClosingUp, recording.isDone { isFinished = true }
         while let next = wakes.min, slots[next.slot]?.wakeAt != next.at { _ = wakes.popMin() }
-        let next = [wakes.min?.at, certificateDues.min?.at].compactMap(\.self).min()
+        let next = [wakes.min?.at, certificateDues.min?.at, scheduler.nextLook].compactMap(\.self).min()
         outside.alarm.set(isStopping ? nil : next)
     }
 
@@ -233,6 +243,7 @@ struct DeliveryLoop {
             tell(next.slot, at: now) { $0.wake(at: $1) }
         }
         tellOfCertificates(at: now)
+        perform(at: now)
     }
 
     // MARK: - Actions
@@ -261,19 +272,20 @@ struct DeliveryLoop {
     }
 
     private mutating func send(_ attempt: EndpointConsumer.Attempt, for slot: Slot) {
-        let (outside, courier, index) = (outside, slot.courier, slot.index)
-        jobs.append {
-            let (result, row, endedAt) = await courier.attempt(attempt, through: outside.sender, clock: outside.clock)
+        let (outside, index, flight) = (outside, slot.index, attempt.flight)
+        let deliveryClass = DeliveryClass(attempt.event.type)
+        let errand = slot.courier.errand(attempt, clock: outside.clock) { result, row, endedAt in
             let finished = FinishedAttempt(
                 slot: index,
-                flight: attempt.flight,
-                deliveryClass: DeliveryClass(attempt.event.type),
+                flight: flight,
+                deliveryClass: deliveryClass,
                 result: result,
                 row: row,
                 endedAt: endedAt
             )
-            outside.post(.finished(finished))
+            outside.gather(.finished(finished))
         }
+        errands.append(errand)
     }
 
     private mutating func finish(_ finished: FinishedAttempt) {

@@ -10,6 +10,8 @@ enum DeliveryMessage: Sendable {
     case logReaches([EventPosition])
     indirect case finished(FinishedAttempt)
     case wake
+    /// So many attempts that are not alarms do not wait for this machine any more.
+    case left(Int)
     case logRead(slot: Int, EndpointConsumer.LogRead, Result<LogAnswer, any Error>)
     case alarmsSought(slot: Int, EndpointConsumer.AlarmSearch, Result<AlarmAnswer, any Error>)
     /// The ledger has had its rest: another endpoint's alarms may be looked for.
@@ -31,14 +33,23 @@ enum DeliveryMessage: Sendable {
     /// Attempts in flight have had their time.
     case stopNow
 
+    /// Events, or that there are some; in the log's order among themselves.
+    var isNews: Bool {
+        switch self {
+        case .published, .logReaches: true
+        case .finished, .wake, .left, .logRead, .alarmsSought, .seekNext, .rowsLoaded, .recorded, .recordAgain,
+            .announced, .reload, .reloaded, .resend, .flush, .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
+            false
+        }
+    }
+
     /// Lets go of whoever waits for this message.
     func abandon() {
         switch self {
         case .reload(let reload), .reloaded(let reload, _): reload.continuation?.resume()
         case .resend(_, _, _, let waiter), .flush(let waiter): waiter.resume()
-        case .published, .logReaches, .finished, .wake, .logRead, .alarmsSought, .seekNext, .rowsLoaded, .recorded,
-            .recordAgain, .announced,
-            .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
+        case .published, .logReaches, .finished, .wake, .left, .logRead, .alarmsSought, .seekNext, .rowsLoaded,
+            .recorded, .recordAgain, .announced, .rowsAdded, .taskCancelled, .whenQuiet, .stop, .stopNow:
             break
         }
     }

@@ -110,7 +110,9 @@ package final class Inbox<Element: Sendable>: Sendable {
     package func close() {
         let (consumer, elements) = state.withLock { state in
             state.isClosed = true
-            guard let consumer = state.consumer else { return (nil as CheckedContinuation<[Element]?, Never>?, nil as [Element]?) }
+            guard let consumer = state.consumer else {
+                return (nil as CheckedContinuation<[Element]?, Never>?, nil as [Element]?)
+            }
             state.consumer = nil
             return (consumer, state.take())
         }

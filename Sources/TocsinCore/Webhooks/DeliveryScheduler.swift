@@ -14,10 +14,21 @@ package struct DeliveryScheduler: Sendable {
     /// Nothing more begins: the server stops.
     package var isStopped = false
 
-    package init(limits: DeliveryShares.Limits = DeliveryShares.Limits()) { shares = DeliveryShares(limits: limits) }
+    package init(
+        limits: DeliveryShares.Limits = DeliveryShares.Limits(),
+        window: DeliveryWindow.Limits = DeliveryWindow.Limits()
+    ) {
+        shares = DeliveryShares(limits: limits, window: window)
+    }
 
     package var count: Int { consumers.count }
     package var inFlight: Int { shares.inFlight }
+
+    /// When ``takeOutputs(at:)`` may put out something though no machine was told anything.
+    package var nextLook: Instant? { isStopped ? nil : shares.nextLook }
+
+    /// So many attempts that are not alarms have left this machine.
+    package mutating func left(_ count: Int) { shares.left(count) }
 
     /// The machine of an endpoint, if it has one: to look at.
     package subscript(endpoint: Int) -> EndpointConsumer? {
@@ -71,12 +82,18 @@ package struct DeliveryScheduler: Sendable {
         at now: Instant,
         jitter: Double
     ) {
+        switch attempt.deliveryClass {
+        case .alarm: break
+        case .ordinary:
+            shares.leftQueue(endpoint, attempt.flight, took: duration, delivered: result.verdict == .delivered)
+        }
         shares.ended(endpoint, attempt.deliveryClass, isSlow: duration >= DeliveryShares.slowAfter)
         tell(endpoint, at: now) { $0.finished(attempt.flight, result, at: $1, jitter: jitter) }
     }
 
     /// What is to be done: by what machines were told, and attempts of those whose turn it is.
     package mutating func takeOutputs(at now: Instant) -> [Output] {
+        shares.look(at: now)
         while !isStopped, let turn = shares.next() {
             guard let actions = consumers[turn.member]?.apply({ $0.begin(turn.deliveryClass, at: now) }) else {
                 continue
@@ -89,7 +106,14 @@ package struct DeliveryScheduler: Sendable {
 
     private mutating func put(_ endpoint: Int, _ actions: [EndpointConsumer.Action], _ now: Instant) {
         for action in actions {
-            if case .send(let attempt) = action { shares.began(endpoint, DeliveryClass(attempt.event.type)) }
+            if case .send(let attempt) = action {
+                let deliveryClass = DeliveryClass(attempt.event.type)
+                shares.began(endpoint, deliveryClass)
+                switch deliveryClass {
+                case .alarm: break
+                case .ordinary: shares.queued(endpoint, attempt.flight, at: now)
+                }
+            }
             outputs.append((endpoint, action))
         }
         shares.offer(endpoint, consumers[endpoint]?.demand(at: now))

@@ -71,8 +71,12 @@ package struct DeliveryShares: Sendable {
     /// Attempts in flight, and those of them that slow endpoints hold.
     package private(set) var inFlight = 0
     package private(set) var slowInFlight = 0
+    private var window: DeliveryWindow
 
-    package init(limits: Limits = Limits()) { self.limits = limits }
+    package init(limits: Limits = Limits(), window: DeliveryWindow.Limits = DeliveryWindow.Limits()) {
+        self.limits = limits
+        self.window = DeliveryWindow(limits: window)
+    }
 
     /// Takes up an endpoint; its index is the number of those before it.
     package mutating func join(_ key: DeliveryTenant) {
@@ -82,6 +86,7 @@ package struct DeliveryShares: Sendable {
             tenants.append(Tenant())
         }
         members.append(Member(tenant: tenant))
+        window.join(tenant: tenant)
     }
 
     /// Attempts that may still begin in a class.
@@ -119,9 +124,13 @@ package struct DeliveryShares: Sendable {
     /// Who may begin an attempt now; it has to be offered again before it is its turn again.
     package mutating func next() -> (member: Int, deliveryClass: DeliveryClass)? {
         for deliveryClass in DeliveryClass.allCases {
-            while free(deliveryClass) > 0, let tenant = ring[deliveryClass].popFirst() {
+            while free(deliveryClass) > 0, deliveryClass == .alarm || window.hasRoom,
+                let tenant = ring[deliveryClass].popFirst()
+            {
                 tenants[tenant].isListed[deliveryClass] = false
-                guard tenants[tenant].inFlight[deliveryClass] < max(1, free(deliveryClass)) else { continue }
+                guard tenants[tenant].inFlight[deliveryClass] < max(1, free(deliveryClass)),
+                    deliveryClass == .alarm || window.takes(tenant: tenant)
+                else { continue }
                 let member = nextMember(of: tenant, deliveryClass)
                 list(tenant: tenant, deliveryClass)
                 if let member { return (member, deliveryClass) }
@@ -134,7 +143,8 @@ package struct DeliveryShares: Sendable {
         while let member = tenants[tenant].ring[deliveryClass].popFirst() {
             members[member].isListed[deliveryClass] = false
             guard members[member].demand == deliveryClass,
-                members[member].inFlight[deliveryClass] < max(1, free(deliveryClass) / limits.endpointPart)
+                members[member].inFlight[deliveryClass] < max(1, free(deliveryClass) / limits.endpointPart),
+                deliveryClass == .alarm || window.takes(member)
             else { continue }
             if deliveryClass == .ordinary, members[member].isSlow, slowInFlight >= limits.slow {
                 members[member].waitsForSlow = true
@@ -145,6 +155,35 @@ package struct DeliveryShares: Sendable {
             return member
         }
         return nil
+    }
+
+    // MARK: The window of ordinary attempts
+
+    /// An ordinary attempt with this number stands in the queues from now on.
+    package mutating func queued(_ member: Int, _ number: Int, at now: Instant) {
+        window.began(member, number, at: now)
+    }
+
+    /// It has ended; ``ended(_:_:isSlow:)`` follows.
+    package mutating func leftQueue(_ member: Int, _ number: Int, took duration: Duration, delivered: Bool) {
+        window.ended(member, number, took: duration, delivered: delivered)
+    }
+
+    /// So many ordinary attempts have left this machine.
+    package mutating func left(_ count: Int) { window.left(count) }
+
+    /// When time alone may make room; nil while nobody waits for that.
+    package var nextLook: Instant? { window.nextLook }
+
+    /// Makes the room that time has made.
+    package mutating func look(at now: Instant) {
+        for member in window.pass(now) { relist(member) }
+    }
+
+    /// What an attempt of this member kept off the rings may be put back.
+    private mutating func relist(_ member: Int) {
+        for each in DeliveryClass.allCases { list(tenant: members[member].tenant, each) }
+        if let demand = members[member].demand { list(member, demand) }
     }
 
     /// An attempt has begun.
@@ -163,9 +202,7 @@ package struct DeliveryShares: Sendable {
         tenants[members[member].tenant].inFlight[deliveryClass] -= 1
         members[member].inFlight[deliveryClass] -= 1
         countSlow(member, isSlow)
-        // What it kept off the ring may be put back.
-        for each in DeliveryClass.allCases { list(tenant: members[member].tenant, each) }
-        if let demand = members[member].demand { list(member, demand) }
+        relist(member)
         while slowInFlight < limits.slow, let waiting = slowWaiting.popFirst() {
             members[waiting].waitsForSlow = false
             guard members[waiting].demand == .ordinary else { continue }

@@ -18,6 +18,7 @@ struct Queue<Element: Sendable>: Sendable {
         }
     }
 
+    var first: Element? { head < items.count ? items[head] : nil }
     var last: Element? { items.last ?? nil }
 
     mutating func removeLast() {

@@ -27,7 +27,7 @@ final class Attempt: Aged {
     let tls: TLSSettings
     let started: NIODeadline
     let deadline: NIODeadline
-    private let continuation: CheckedContinuation<WebhookOutcome, Never>
+    private let end: Errand.End
 
     var phase = Phase.resolving
     /// When the present phase began.
@@ -49,7 +49,7 @@ final class Attempt: Aged {
         tls: TLSSettings,
         started: NIODeadline,
         deadline: NIODeadline,
-        continuation: CheckedContinuation<WebhookOutcome, Never>
+        end: @escaping Errand.End
     ) {
         self.url = url
         self.bytes = bytes
@@ -57,7 +57,7 @@ final class Attempt: Aged {
         self.started = started
         self.phaseStarted = started
         self.deadline = deadline
-        self.continuation = continuation
+        self.end = end
     }
 
     func enter(_ next: Phase, at now: NIODeadline) {
@@ -89,6 +89,6 @@ final class Attempt: Aged {
         isOver = true
         outcome.failure = failure
         outcome.timing.total = Duration(NIODeadline.now() - started)
-        continuation.resume(returning: outcome)
+        end(outcome)
     }
 }

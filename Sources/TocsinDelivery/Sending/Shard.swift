@@ -17,6 +17,7 @@ final class Shard {
     private let policy: EgressPolicy
     private let resolver: any AddressResolver
     private let limits: WebhookSender.Limits
+    private let tls: TLSSettingsStore
     /// This shard's part of the bound on idle connections.
     private let idleMax: Int
     private let logger: Logger
@@ -29,11 +30,14 @@ final class Shard {
     private var timerFires = NIODeadline.distantFuture
     private var openChannels = 0
     private var drained: EventLoopPromise<Void>?
+    /// Is woken at the end of this turn of the event loop.
+    private var listener: (any ErrandListener)?
 
     init(
         eventLoop: any EventLoop,
         policy: EgressPolicy,
         resolver: any AddressResolver,
+        tls: TLSSettingsStore,
         limits: WebhookSender.Limits,
         idleMax: Int,
         logger: Logger
@@ -41,9 +45,52 @@ final class Shard {
         self.eventLoop = eventLoop
         self.policy = policy
         self.resolver = resolver
+        self.tls = tls
         self.limits = limits
         self.idleMax = idleMax
         self.logger = logger
+    }
+
+    // MARK: Errands
+
+    /// Begins them all, and tells once that they have left, together with what ends in the same turn.
+    func begin(_ errands: [Errand], _ listener: any ErrandListener) {
+        var count = 0
+        for errand in errands {
+            begin(errand, listener)
+            if !errand.isUrgent { count += 1 }
+        }
+        if count > 0 { listener.left(count) }
+        tellLater(listener)
+    }
+
+    private func begin(_ errand: Errand, _ listener: any ErrandListener) {
+        let started = NIODeadline.now()
+        let (request, end) = errand.word()
+        let told: Errand.End = { [bound = NIOLoopBound(self, eventLoop: eventLoop)] outcome in
+            end(outcome)
+            bound.value.tellLater(listener)
+        }
+        do throws(WebhookFailure) {
+            let request = try request.get()
+            let bytes = try RequestEncoder.encode(request)
+            let settings = try tls.settings(for: request.identity)
+            start(url: request.url, bytes: bytes, tls: settings, at: started, end: told)
+        } catch {
+            var outcome = WebhookOutcome()
+            outcome.failure = error
+            told(outcome)
+        }
+    }
+
+    /// Once for all of this turn: who is woken for each by itself does nothing else.
+    private func tellLater(_ listener: any ErrandListener) {
+        guard self.listener == nil else { return }
+        self.listener = listener
+        eventLoop.assumeIsolated().execute { [self] in
+            self.listener = nil
+            listener.wake()
+        }
     }
 
     // MARK: An attempt from start to connection
@@ -53,7 +100,7 @@ final class Shard {
         bytes: ByteBuffer,
         tls: TLSSettings,
         at started: NIODeadline,
-        continuation: CheckedContinuation<WebhookOutcome, Never>
+        end: @escaping Errand.End
     ) {
         let deadline = started + TimeAmount(limits.total)
         let attempt = Attempt(
@@ -62,7 +109,7 @@ final class Shard {
             tls: tls,
             started: started,
             deadline: deadline,
-            continuation: continuation
+            end: end
         )
         inFlight.append(attempt)
         wake(at: deadline)

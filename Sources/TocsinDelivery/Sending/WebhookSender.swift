@@ -54,7 +54,8 @@ package final class WebhookSender: Sendable {
         // A receiver that does not answer our goodbye is left after this.
         configuration.shutdownTimeout = .seconds(1)
         if let extraCAFile { configuration.additionalTrustRoots = [.file(extraCAFile)] }
-        tls = try TLSSettingsStore(configuration)
+        let tls = try TLSSettingsStore(configuration)
+        self.tls = tls
         if policy.allowPrivate {
             logger.warning("webhooks may go to private and loopback addresses, and by http: for labs only")
         }
@@ -66,6 +67,7 @@ package final class WebhookSender: Sendable {
                     eventLoop: eventLoop,
                     policy: policy,
                     resolver: resolver,
+                    tls: tls,
                     limits: limits,
                     idleMax: idleMax,
                     logger: logger
@@ -90,16 +92,54 @@ package final class WebhookSender: Sendable {
             return outcome
         }
         let url = request.url
-        // By the whole URL: many dealers' endpoints may be one host's, which should keep every event loop busy.
+        let (eventLoop, shard) = shards[place(of: url)]
+        return await withCheckedContinuation { continuation in
+            eventLoop.execute {
+                shard.value.start(url: url, bytes: bytes, tls: tls, at: started) { continuation.resume(returning: $0) }
+            }
+        }
+    }
+
+    /// Makes many attempts: one change of threads for each event loop takes all of them there.
+    package func begin(_ errands: [Errand], _ listener: any ErrandListener) {
+        var parts = [[Errand]](repeating: [], count: shards.count)
+        for errand in errands {
+            if errand.hasCertificate {
+                beginAside(errand, listener)
+            } else {
+                parts[errand.url.map(place) ?? 0].append(errand)
+            }
+        }
+        for ((eventLoop, shard), part) in zip(shards, parts) where !part.isEmpty {
+            eventLoop.execute { shard.value.begin(part, listener) }
+        }
+    }
+
+    /// For an attempt that is prepared off the event loops.
+    private func beginAside(_ errand: Errand, _ listener: any ErrandListener) {
+        Task {
+            let (request, end) = errand.word()
+            if !errand.isUrgent { listener.left(1) }
+            listener.wake()
+            switch request {
+            case .success(let request): end(await send(request))
+            case .failure(let failure):
+                var outcome = WebhookOutcome()
+                outcome.failure = failure
+                end(outcome)
+            }
+            listener.wake()
+        }
+    }
+
+    /// Which event loop attempts to this URL are made on.
+    ///
+    /// By the whole URL: many dealers' endpoints may be one host's, which should keep every event loop busy.
+    private func place(of url: EndpointURL) -> Int {
         var hasher = Hasher()
         hasher.combine(url.host)
         hasher.combine(url.target)
-        let (eventLoop, shard) = shards[Int(hasher.finalize().magnitude % UInt(shards.count))]
-        return await withCheckedContinuation { continuation in
-            eventLoop.execute {
-                shard.value.start(url: url, bytes: bytes, tls: tls, at: started, continuation: continuation)
-            }
-        }
+        return Int(hasher.finalize().magnitude % UInt(shards.count))
     }
 
     /// Ends attempts under way with `stopped`, closes every connection, and returns when they are closed.

@@ -317,6 +317,7 @@ package struct DeliveryLife {
 
     private mutating func send(_ index: Int, _ attempt: EndpointConsumer.Attempt) {
         attempts += 1
+        if DeliveryClass(attempt.event.type) == .ordinary { scheduler.left(1) }
         checkSend(index, attempt)
         guard let event = event(attempt.event.position) else { return }
         noteBegin(index, event)

@@ -54,6 +54,7 @@ package struct DeliveryLoad {
         case seek(endpoint: Int)
         case load(endpoint: Int, limit: Int)
         case wake(endpoint: Int, at: Instant)
+        case look(at: Instant)
     }
 
     private static let start = Instant(secondsSinceEpoch: 1_800_000_000)
@@ -72,6 +73,8 @@ package struct DeliveryLoad {
     private let backlogs: [Int64]
     private var rows: [[EventPosition: ExceptionalDelivery]]
     private var wakes: [Instant?]
+    /// When the scheduler wants to look for room.
+    private var nextLook: Instant?
     private var agenda = Agenda<Happening>()
     /// By receiver.
     package private(set) var reports: [Report]
@@ -179,6 +182,8 @@ package struct DeliveryLoad {
             }
             scheduler.tell(index, at: now) { $0.loaded(found, isComplete: pending.count <= limit, at: $1) }
             setWake(index)
+        case .look(let at):
+            if nextLook == at { nextLook = nil }
         case .wake(let index, let at):
             guard wakes[index] == at else { return }
             wakes[index] = nil
@@ -218,9 +223,22 @@ package struct DeliveryLoad {
     }
 
     private mutating func perform() {
-        for (index, action) in scheduler.takeOutputs(at: now) {
+        // What has left at once makes room for more.
+        while true {
+            let outputs = scheduler.takeOutputs(at: now)
+            if outputs.isEmpty { break }
+            perform(outputs)
+        }
+        guard let look = scheduler.nextLook, look != nextLook else { return }
+        nextLook = look
+        agenda.add(.look(at: look), at: look)
+    }
+
+    private mutating func perform(_ outputs: [DeliveryScheduler.Output]) {
+        for (index, action) in outputs {
             switch action {
             case .send(let attempt):
+                if DeliveryClass(attempt.event.type) == .ordinary { scheduler.left(1) }
                 agenda.add(.finished(endpoint: index, attempt), at: now + receivers[index].took)
                 mostHeld = max(mostHeld, scheduler[index]?.heldCount ?? 0)
                 setWake(index)

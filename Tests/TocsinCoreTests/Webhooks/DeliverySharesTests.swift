@@ -57,6 +57,39 @@ struct `Shares of attempts in flight` {
         #expect(fill(&shares, 69..<70, .alarm) > 0)
     }
 
+    @Test func `a dealer whose receivers answer later than they could leaves half of the queue to the others`() {
+        var shares = DeliveryShares(window: DeliveryWindow.Limits(queued: 32, waiting: 1_000))
+        for dealer in 0..<2 {
+            for _ in 0..<50 { shares.join(.dealer(DealerID(stored: "dlr_\(dealer)"))) }
+        }
+        let start = Instant(secondsSinceEpoch: 1_800_000_000)
+        for member in 0..<100 {
+            for took in [Duration.microseconds(500), .milliseconds(200)] {
+                shares.queued(member, 0, at: start)
+                shares.leftQueue(member, 0, took: took, delivered: true)
+            }
+        }
+        var number = 1
+        func fill(_ wanting: Range<Int>, at now: Instant) -> Int {
+            for member in wanting { shares.offer(member, .ordinary) }
+            let before = shares.inFlight
+            while let turn = shares.next() {
+                shares.began(turn.member, turn.deliveryClass)
+                shares.queued(turn.member, number, at: now)
+                number += 1
+                shares.offer(turn.member, .ordinary)
+            }
+            return shares.inFlight - before
+        }
+        #expect((15...18).contains(fill(0..<50, at: start)))
+        #expect(fill(50..<100, at: start) >= 8)
+        // None of them answers: they may begin others, but not before that is known.
+        #expect(fill(0..<50, at: start + .milliseconds(200)) == 0)
+        #expect(shares.nextLook != nil)
+        shares.look(at: start + .milliseconds(300))
+        #expect(fill(0..<0, at: start + .milliseconds(300)) > 10)
+    }
+
     @Test func `slow endpoints, however many, leave the rest to the quick ones`() {
         var shares = shares(dealers: 200, endpoints: 1)
         // Everybody was slow once.

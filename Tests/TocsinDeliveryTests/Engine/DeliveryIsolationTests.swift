@@ -42,6 +42,26 @@ import TocsinTestSupport
         try await running.stop()
     }
 
+    @Test func `an alarm does not wait for what this machine has yet to send, and of that there is not much`()
+        async throws
+    {
+        let world = try await DeliveryWorld()
+        let most = DeliveryWindow.Limits().waiting
+        for _ in 0..<(most + 40) { _ = try await world.endpoint(events: [.partitionArmed, .alarmAcknowledged]) }
+        let running = RunningEngine(world)
+        running.sender.stick()
+        running.engine.published(try await world.append())
+        await running.sender.waitForStuck(most)
+        running.engine.published(try await world.appendAlarms())
+        await running.sender.wait(for: most + 40)
+        #expect(running.sender.stuckCount == most)
+        #expect(running.sender.sent.allSatisfy { $0.headers["X-CHeKT-Event-Type"] == "alarm.acknowledged" })
+        // The rest follows when what stood before it has left.
+        running.sender.letGo()
+        await running.attempts((most + 40) * 2)
+        try await running.stop()
+    }
+
     @Test func `an outage stays in the log, is seen from outside, and ends when the endpoint is changed`() async throws
     {
         let world = try await DeliveryWorld()

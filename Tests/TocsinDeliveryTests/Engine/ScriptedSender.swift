@@ -26,6 +26,12 @@ final class ScriptedSender: AttemptSender {
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var held: [CheckedContinuation<Void, Never>] = []
         var isStopped = false
+        /// What is not urgent stays on this machine.
+        var isStuck = false
+        var stuck: [(errands: [Errand], listener: any ErrandListener)] = []
+        var stuckWaiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+
+        var stuckCount: Int { stuck.reduce(0) { $0 + $1.errands.count } }
     }
 
     private let state = Mutex(State())
@@ -63,6 +69,44 @@ final class ScriptedSender: AttemptSender {
         return outcome
     }
 
+    func begin(_ errands: [Errand], _ listener: any ErrandListener) {
+        let (now, ready) = state.withLock { state -> ([Errand], [CheckedContinuation<Void, Never>]) in
+            guard state.isStuck else { return (errands, []) }
+            state.stuck.append((errands.filter { !$0.isUrgent }, listener))
+            let count = state.stuckCount
+            defer { state.stuckWaiters.removeAll { $0.count <= count } }
+            return (errands.filter(\.isUrgent), state.stuckWaiters.filter { $0.count <= count }.map(\.continuation))
+        }
+        for continuation in ready { continuation.resume() }
+        takeEach(now, listener)
+    }
+
+    /// Keeps attempts that are not urgent from being sent, until ``letGo()``.
+    func stick() { state.withLock { $0.isStuck = true } }
+
+    func letGo() {
+        let stuck = state.withLock { state in
+            defer { (state.stuck, state.isStuck) = ([], false) }
+            return state.stuck
+        }
+        for (errands, listener) in stuck { takeEach(errands, listener) }
+    }
+
+    /// How many attempts are stuck.
+    var stuckCount: Int { state.withLock { $0.stuckCount } }
+
+    /// Returns when so many attempts are stuck.
+    func waitForStuck(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.stuckCount >= count { return true }
+                state.stuckWaiters.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
     private func hold() async {
         await withCheckedContinuation { continuation in
             let isStopped = state.withLock { state in
@@ -95,6 +139,27 @@ final class ScriptedSender: AttemptSender {
                 return false
             }
             if isThere { continuation.resume() }
+        }
+    }
+}
+
+extension AttemptSender {
+    /// Makes each attempt in a task; it has left as soon as it is worded.
+    func takeEach(_ errands: [Errand], _ listener: any ErrandListener) {
+        for errand in errands {
+            let (request, end) = errand.word()
+            if !errand.isUrgent { listener.left(1) }
+            listener.wake()
+            Task {
+                switch request {
+                case .success(let request): end(await send(request))
+                case .failure(let failure):
+                    var outcome = WebhookOutcome()
+                    outcome.failure = failure
+                    end(outcome)
+                }
+                listener.wake()
+            }
         }
     }
 }

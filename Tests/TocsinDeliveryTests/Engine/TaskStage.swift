@@ -131,6 +131,7 @@ private struct Unstopped: AttemptSender {
     let sender: ScriptedSender
 
     func send(_ request: WebhookRequest) async -> WebhookOutcome { await sender.send(request) }
+    func begin(_ errands: [Errand], _ listener: any ErrandListener) { takeEach(errands, listener) }
     func stop() async { sender.release() }
 }
 
