@@ -6,6 +6,8 @@ import TocsinCore
 package enum IngestBench {
     private static let sites = 1_000
     private static let dealers = 10
+    /// Of what a bare Hummingbird answers.
+    private static let targetRatio = 0.4
 
     package static func run(_ context: BenchContext, _ report: inout BenchReport) async throws {
         let seconds = context.settings.seconds(10, quick: 2)
@@ -15,7 +17,7 @@ package enum IngestBench {
                 "P2",
                 "durable reports, one a request",
                 plain,
-                target: "≥ 0.25",
+                target: "≥ \(targetRatio)",
                 notes: [
                     "each report changes its site's state: 2 events, state, audit, in one durable transaction",
                     costs(plain, context),
@@ -76,7 +78,7 @@ package enum IngestBench {
             reference: reference,
             referenceTitle: "Hummingbird hello",
             target: target,
-            isReached: runs.median >= 0.25 * reference,
+            isReached: runs.median >= targetRatio * reference,
             notes: notes
         )
     }
