@@ -60,6 +60,9 @@ package final class Arrivals: Sendable {
         state.withLock { state in
             // The time is taken under the lock: of two, the one that is received first is noted first.
             let arrival = Arrival(site, clock.now)
+            if state.sites[site]?.arrivals.count == Self.perSiteMaximum {
+                forgetOld(of: site, before: arrival.receivedAt - Self.patience, in: &state)
+            }
             if state.sites[site]?.arrivals.count == Self.perSiteMaximum { return arrival }
             state.sites[site, default: Expected()].arrivals.append(arrival)
             count.wrappingAdd(1, ordering: .relaxed)
@@ -72,24 +75,26 @@ package final class Arrivals: Sendable {
 
     /// Nothing more comes of the request; nothing happens if it has reached its site.
     package func dismiss(_ arrival: Arrival) {
-        let isAwaited = state.withLock { remove(arrival, from: &$0) }
+        let isAwaited = state.withLock { state in
+            state.reached.removeAll { $0 === arrival }
+            return remove(arrival, from: &state)
+        }
         if isAwaited { look(arrival.site, clock.now) }
     }
 
     // MARK: Asked by the engine
 
-    /// A command was put into the inbox: what was received at that time for that site has arrived.
-    func reached(_ site: SiteID, _ receivedAt: Instant) {
-        if isEmpty { return }
+    /// The command of this request is in the inbox.
+    func reached(_ arrival: Arrival) {
         let isAwaited = state.withLock { state in
-            guard let arrival = state.sites[site]?.arrivals.first(where: { $0.receivedAt == receivedAt })
+            guard let expected = state.sites[arrival.site], expected.arrivals.contains(where: { $0 === arrival })
             else { return false }
             state.reached.append(arrival)
-            defer { state.sites[site]?.isAwaited = false }
-            return state.sites[site]?.isAwaited ?? false
+            state.sites[arrival.site]?.isAwaited = false
+            return expected.isAwaited
         }
         // The engine may have looked into its inbox just before.
-        if isAwaited { look(site, clock.now) }
+        if isAwaited { look(arrival.site, clock.now) }
     }
 
     /// To be called before the engine looks into its inbox: what had reached that until now will be found there.
@@ -123,6 +128,14 @@ package final class Arrivals: Sendable {
         }
         for (site, end) in ends { look(site, end) }
         return held
+    }
+
+    /// Who is not waited for any more makes room for others.
+    private func forgetOld(of site: SiteID, before oldest: Instant, in state: inout State) {
+        for arrival in state.sites[site]?.arrivals ?? [] where arrival.receivedAt < oldest {
+            let isAwaited = remove(arrival, from: &state)
+            if isAwaited { state.sites[site]?.isAwaited = true }
+        }
     }
 
     /// True if something on its site waits for it.

@@ -14,6 +14,8 @@ package struct ReportCommand: Sendable {
     package var traceID: String?
     package var address: String?
     package var idempotency: IdempotencyTicket?
+    /// What its site waits for until it is there; none if nobody does.
+    package var arrival: Arrivals.Arrival?
 
     package init(
         siteID: SiteID,

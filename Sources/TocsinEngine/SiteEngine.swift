@@ -165,7 +165,7 @@ package final class SiteEngine: Service {
 
     private func put(_ command: SiteCommand) {
         if !inbox.put(command) { command.fail(with: LedgerError(.unavailable, "the server is stopping or overloaded")) }
-        arrivals.reached(command.siteID, command.receivedAt)
+        if let arrival = command.arrival { arrivals.reached(arrival) }
     }
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.

@@ -36,6 +36,19 @@ struct SiteCommand: Sendable {
         }
     }
 
+    /// What its site waits for until it has reached the inbox.
+    var arrival: Arrivals.Arrival? {
+        switch kind {
+        case .report(let report, _): report.arrival
+        case .panel(let panel, _): panel.request.arrival
+        case .signals(let batch, _): batch.request.arrival
+        case .schedule(let schedule, _): schedule.request.arrival
+        // It may be asked beside a command that follows; its request's end tells.
+        case .task: nil
+        case .partnerAnswered, .deadline, .reconfigured, .upcoming: nil
+        }
+    }
+
     /// Whether it only says that the configuration has changed: nobody's request, which would meet deadlines in its instant.
     var isChange: Bool {
         if case .reconfigured = kind { true } else { false }

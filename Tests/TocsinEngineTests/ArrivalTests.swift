@@ -41,7 +41,7 @@ import TocsinTestSupport
     @Test func `a disarm that was read in time wins, however late it gets to its site`() async throws {
         try await withEntry { shop, _ in
             let arrival = await readAndWait(shop)
-            let result = try await shop.command(.disarm, receivedAt: arrival.receivedAt)
+            let result = try await shop.command(.disarm, arrival: arrival)
             guard case .done = result else { throw Unexpected(what: "\(result)") }
             #expect(try await shop.phase() == .disarmed)
             // Another command of the site comes behind the end that has waited.
@@ -54,7 +54,7 @@ import TocsinTestSupport
         try await withEntry { shop, end in
             shop.stage.clock.move(to: end)
             let arrival = shop.stage.engine.arrivals.read(for: shop.site.id)
-            _ = try await shop.command(.disarm, receivedAt: arrival.receivedAt)
+            _ = try await shop.command(.disarm, arrival: arrival)
             #expect(try await alarms(shop) == 1)
         }
     }
@@ -90,6 +90,32 @@ import TocsinTestSupport
         }
     }
 
+    @Test func `two requests of one millisecond are two`() async throws {
+        try await withShop { shop in
+            let arrivals = shop.stage.engine.arrivals
+            let (first, second) = (arrivals.read(for: shop.site.id), arrivals.read(for: shop.site.id))
+            _ = try await shop.command(.disarm, arrival: second)
+            // Whoever is decided has been taken out, at the next turn at the latest.
+            _ = try await shop.command(.disarm, arrival: arrivals.read(for: shop.site.id))
+            arrivals.dismiss(first)
+            _ = try await shop.command(.disarm)
+            #expect(arrivals.isEmpty)
+        }
+    }
+
+    @Test func `those that nobody waits for any more leave room for others`() async throws {
+        try await withEntry { shop, end in
+            let arrivals = shop.stage.engine.arrivals
+            shop.stage.clock.move(to: end - .seconds(20))
+            for _ in 0..<Arrivals.perSiteMaximum { _ = arrivals.read(for: shop.site.id) }
+            shop.stage.clock.move(to: end - .milliseconds(10))
+            let arrival = await readAndWait(shop)
+            _ = try await shop.command(.disarm, arrival: arrival)
+            let raised = try await alarms(shop)
+            #expect(raised == 0)
+        }
+    }
+
     @Test func `a request for another site holds nothing up`() async throws {
         try await withEntry { shop, _ in
             _ = shop.stage.engine.arrivals.read(for: shop.stage.world.site.id)
@@ -108,7 +134,7 @@ import TocsinTestSupport
             let trip = Signal(origin: .number(7), kind: .open, timestamp: shop.stage.clock.now)
             async let outcomes = shop.signals([trip])
             await shop.isHeld(behind: arrival)
-            _ = try await shop.command(.disarm, receivedAt: arrival.receivedAt)
+            _ = try await shop.command(.disarm, arrival: arrival)
             let told = try await outcomes
             #expect(told == ["accepted"])
             #expect(try await alarms(shop) == 0)
@@ -137,8 +163,9 @@ import TocsinTestSupport
         let dismissed = Set(order.filter { _ in random.next() % 5 == 0 })
         try await withShop { shop in
             var arrivals: [Arrivals.Arrival] = []
-            for _ in order {
-                shop.stage.clock.advance(by: .milliseconds(1))
+            for index in order.indices {
+                // Several of them in one millisecond.
+                if index % 4 == 0 { shop.stage.clock.advance(by: .milliseconds(1)) }
                 arrivals.append(shop.stage.engine.arrivals.read(for: shop.site.id))
             }
             shop.stage.clock.advance(by: .milliseconds(1))
@@ -151,7 +178,7 @@ import TocsinTestSupport
                     }
                     group.addTask {
                         let action = index % 2 == 0 ? ArmingCommand.Action.arm(.init(mode: .night)) : .disarm
-                        _ = try await shop.command(action, receivedAt: arrival.receivedAt)
+                        _ = try await shop.command(action, arrival: arrival)
                     }
                 }
                 try await group.waitForAll()

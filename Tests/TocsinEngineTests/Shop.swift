@@ -38,14 +38,16 @@ struct Shop: Sendable {
 
     func log() async throws -> [LoggedEvent] { try await stage.log() }
 
-    func request(_ site: SiteID? = nil, reach: Reach? = nil, receivedAt: Instant? = nil) -> Request {
-        Request(
+    func request(_ site: SiteID? = nil, reach: Reach? = nil, arrival: Arrivals.Arrival? = nil) -> Request {
+        var request = Request(
             siteID: site ?? self.site.id,
             reach: reach ?? .dealer(stage.world.dealer.id),
             actor: AuditEntry.Actor(.admin, "tok_1"),
-            receivedAt: receivedAt ?? stage.clock.now,
+            receivedAt: arrival?.receivedAt ?? stage.clock.now,
             requestID: "req_test"
         )
+        request.arrival = arrival
+        return request
     }
 
     func command(
@@ -53,7 +55,7 @@ struct Shop: Sendable {
         ifMatch: [Int64]? = nil,
         site: SiteID? = nil,
         reach: Reach? = nil,
-        receivedAt: Instant? = nil
+        arrival: Arrivals.Arrival? = nil
     ) async throws -> PanelResult {
         let command = ArmingCommand(
             action: action,
@@ -62,7 +64,7 @@ struct Shop: Sendable {
             by: Attribution(userID: "op_1", name: "Ann", source: .api)
         )
         return try await stage.engine.command(
-            PanelCommand(command, request: request(site, reach: reach, receivedAt: receivedAt), ifMatch: ifMatch) { _ in
+            PanelCommand(command, request: request(site, reach: reach, arrival: arrival), ifMatch: ifMatch) { _ in
                 []
             }
         )

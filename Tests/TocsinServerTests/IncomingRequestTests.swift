@@ -59,6 +59,23 @@ import TocsinJSON
         _ = try? channel.finish()
     }
 
+    /// Else who sends a command behind an answer that ended the connection would hold a site up without any right to it.
+    @Test func `what comes behind the last answer is nobody's`() throws {
+        let arrivals = Arrivals(clock: WireTests.clock) { _, _ in }
+        let incoming = WireTests.requests(arrivals)
+        let channel = try Self.channel(incoming)
+        try channel.writeInbound(Self.head(Self.disarm))
+        try channel.writeInbound(ByteBuffer(string: "{}"))
+        #expect(!arrivals.isEmpty)
+        _ = try? channel.close(mode: .output).wait()
+        #expect(arrivals.isEmpty)
+        try channel.writeInbound(Self.head(Self.disarm))
+        try channel.writeInbound(ByteBuffer(string: "{}"))
+        #expect(arrivals.isEmpty)
+        #expect(incoming.next(on: channel) == nil)
+        _ = try? channel.finish()
+    }
+
     @Test(arguments: [
         ("/v1/sites/site_01/arming/actions/disarm?x=1", true), ("/v1/sites/site_01/signals", true),
         ("/v1/sites/site_01/arming-state", true), ("/v1/sites/site_01/zones", false),

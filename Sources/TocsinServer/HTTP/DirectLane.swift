@@ -61,6 +61,8 @@ final class DirectLane: ChannelDuplexHandler, RemovableChannelHandler {
     private var isPassing = false
     /// Something has passed since the end of a read was.
     private var hasPassed = false
+    /// Nothing more is answered.
+    private var isClosing = false
     private var lastActive = NIODeadline.now()
     private var idleCheck: Scheduled<Void>?
     private var date = DateField()
@@ -131,7 +133,9 @@ final class DirectLane: ChannelDuplexHandler, RemovableChannelHandler {
     private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch part {
         case .head(let head):
-            if passed == 0, wire != nil, context.channel.isWritable, let request = pipeline.directRequest(head) {
+            if passed == 0, !isClosing, wire != nil, context.channel.isWritable,
+                let request = pipeline.directRequest(head)
+            {
                 candidate = (request, nil)
             } else {
                 pass(part, context)
@@ -181,6 +185,12 @@ final class DirectLane: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     // MARK: What goes out
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        // What was not answered by now is not worked on either: the connection is as idle as it is silent.
+        if mode != .input { isClosing = true }
+        context.close(mode: mode, promise: promise)
+    }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         if case .end = unwrapOutboundIn(data) {
@@ -236,7 +246,7 @@ final class DirectLane: ChannelDuplexHandler, RemovableChannelHandler {
     /// Closes the connection that says nothing, and lets a request that is worked on take its time.
     private func checkIdleness(_ context: ChannelHandlerContext, in time: TimeAmount) {
         idleCheck = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in
-            let isWorkedOn = taken != nil || passed > 0 && !isPassing
+            let isWorkedOn = !isClosing && (taken != nil || passed > 0 && !isPassing)
             let rest = isWorkedOn ? idleTime : lastActive + idleTime - .now()
             if rest > .nanoseconds(0) { checkIdleness(context, in: rest) } else { context.close(promise: nil) }
         }

@@ -28,6 +28,9 @@ final class IncomingRequest: Sendable {
         self.clock = clock
     }
 
+    /// What its site waits for; none if nobody waits for it.
+    var arrival: Arrivals.Arrival? { state.withLock { $0.arrival } }
+
     /// When its last byte was read; none if more is to come, or if it was not handled at once.
     var receivedAt: Instant? { state.withLock { $0.receivedAt } }
 

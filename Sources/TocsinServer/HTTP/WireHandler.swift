@@ -55,6 +55,8 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var unanswered = 0
     /// Nothing more can be read.
     private var isBroken = false
+    /// Nothing more is answered: what comes now nobody will handle, and no site may wait for it.
+    private var isClosing = false
     /// How long the body that is coming in may take; none between requests.
     private var time: TimeAmount?
     private var deadline: Scheduled<Void>?
@@ -71,7 +73,7 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             unanswered += 1
-            request = incoming.begin(head, on: context.channel)
+            request = isClosing ? nil : incoming.begin(head, on: context.channel)
             let type = head.headers.first(name: "Content-Type")?.lowercased() ?? ""
             time = .seconds(type.hasPrefix("image/") || type.hasPrefix("video/") ? Self.fileTime : Self.bodyTime)
         case .body: break
@@ -126,6 +128,14 @@ final class WireHandler: ChannelDuplexHandler, RemovableChannelHandler {
             isOver = isBroken && unanswered <= 0
         }
         context.write(data, promise: promise)
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode != .input {
+            isClosing = true
+            incoming.forget(context.channel)
+        }
+        context.close(mode: mode, promise: promise)
     }
 
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {

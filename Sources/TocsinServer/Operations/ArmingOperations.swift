@@ -70,7 +70,7 @@ enum ArmingOperations {
     /// What the call asks of the engine; none for a caller who is nobody's partner.
     private static func command(_ call: Call) throws -> ReportCommand? {
         guard case .partner(let partner) = call.caller else { return nil }
-        return ReportCommand(
+        var command = ReportCommand(
             siteID: try call.siteID,
             partnerID: partner.id,
             report: try ArmingReportForm.report(call.body, receivedAt: call.receivedAt),
@@ -80,6 +80,8 @@ enum ArmingOperations {
             address: call.address,
             idempotency: call.idempotency?.ticket
         )
+        command.arrival = call.arrival
+        return command
     }
 
     private static func reply(

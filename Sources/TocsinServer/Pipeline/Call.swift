@@ -16,6 +16,8 @@ package struct Call: Sendable {
     package var address: String? { clientAddress?.description }
     /// When the last byte of the request was read.
     package let receivedAt: Instant
+    /// What the call's site waits for until its command is there; none if nobody waits.
+    package internal(set) var arrival: Arrivals.Arrival?
     /// Begins where `receivedAt` does, on a clock that nobody sets.
     package let pacing: CodePacing
     /// The body; it has passed the operation's schema.
@@ -88,7 +90,7 @@ package struct Call: Sendable {
 
     /// The same for an operation whose path does not name the site.
     func request(at site: SiteID) throws -> TocsinEngine.Request {
-        TocsinEngine.Request(
+        var request = TocsinEngine.Request(
             siteID: site,
             reach: try reach,
             actor: caller.actor,
@@ -98,6 +100,8 @@ package struct Call: Sendable {
             address: address,
             idempotency: idempotency?.ticket
         )
+        request.arrival = arrival
+        return request
     }
 
     /// Whether the credential would still be let in: what lasts longer than a request asks again.

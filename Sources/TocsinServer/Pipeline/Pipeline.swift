@@ -125,6 +125,7 @@ struct Pipeline: HTTPResponder {
             bound: bound,
             pathValues: pathValues
         )
+        call.arrival = progress.incoming?.arrival
         // Who was revoked while the body came gets nothing done with it (decisions §2).
         if operation.body.isRead {
             call.caller = try await call.readmitted()
