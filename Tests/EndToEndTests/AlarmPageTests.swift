@@ -8,7 +8,7 @@ extension EndToEnd {
     struct AlarmPage {
         private static let desk = "desk"
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `every curl line of the page works as it stands`() async throws {
             var fleet = try #require(ShopFleet.of([ShopFleet.shop()]).object)
             fleet["dealers"] = [

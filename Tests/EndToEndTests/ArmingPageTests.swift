@@ -7,7 +7,7 @@ extension EndToEnd {
     /// The lines that docs/arming.md gives to be typed.
     @Suite
     struct ArmingPage {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `every curl line of the page works as it stands`() async throws {
             var shop = try #require(ShopFleet.shop().object)
             shop["users"] = [["name": "Ann", "code": "4711"]]

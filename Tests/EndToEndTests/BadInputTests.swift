@@ -149,7 +149,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `other tenants' things do not exist for a caller`() async throws {
             let fleet = Fleet.of(
                 sites: [

@@ -38,7 +38,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `SIGTERM under load ends with exit 0 within 10 s, and nothing acknowledged is lost`() async throws {
             try await Receiver.with { receiver in
                 try await Installation.with(Self.fleet(receiver)) { installation in

@@ -40,7 +40,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a server that stops keeps what was seen at its last moment`() async throws {
             try await Installation.with(Self.fleet) { installation in
                 let server = try await installation.start()

@@ -6,7 +6,7 @@ extension EndToEnd {
     /// Requests that are sent twice.
     @Suite
     struct Idempotency {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a key gives the stored reply again, even after a crash, and refuses another payload`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let site = try installation.siteID(Fleet.site)

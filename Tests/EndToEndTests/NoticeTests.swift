@@ -4,7 +4,7 @@ import TocsinJSON
 
 extension EndToEnd {
     /// Mail to a site's people, taken in by a mail server of others.
-    @Suite(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(1)))
+    @Suite(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(5)))
     struct NoticeTests {
         private static let fleet: JSON = {
             var site = Fleet.site(named: Fleet.site).object ?? [:]

@@ -7,7 +7,7 @@ extension EndToEnd {
     /// Tocsin is the panel: a shop is armed and disarmed through the API, with a user code.
     @Suite
     struct Panel {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a day at a shop: refused, closed, armed, left, come in, disarmed, and told in plain words`() async throws
         {
             try await Receiver.with { receiver in
@@ -66,7 +66,7 @@ extension EndToEnd {
             #expect(history.allSatisfy { $0["event_id"]?.string?.hasPrefix("evt_") == true })
         }
 
-        @Test(.timeLimit(.minutes(1)), arguments: [false, true])
+        @Test(.timeLimit(.minutes(5)), arguments: [false, true])
         func `a power cut in the exit delay changes nothing: it ends when it should have`(late: Bool) async throws {
             try await Installation.with(ShopFleet.of([ShopFleet.shop(exitSeconds: 3)])) { installation in
                 let first = try await installation.start()
@@ -89,7 +89,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a panel that was offline for hours sends a thousand signals, out of order and twice`() async throws {
             var random = SeededGenerator(for: "offline panel")
             try await Receiver.with { receiver in

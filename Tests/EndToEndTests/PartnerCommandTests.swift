@@ -4,7 +4,7 @@ import TocsinJSON
 
 extension EndToEnd {
     /// A partner that is asked before its sites are armed or disarmed, with a receiver of its own (decisions §5).
-    @Suite(.timeLimit(.minutes(1)))
+    @Suite(.timeLimit(.minutes(5)))
     struct PartnerCommands {
         private static let accepted = Answer(status: 200, body: #"{"result":"accepted"}"#)
         private static let rejected = Answer(

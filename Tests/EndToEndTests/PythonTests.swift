@@ -7,7 +7,7 @@ extension EndToEnd {
     /// What packages of others say about the server.
     @Suite(.enabled(if: Python.mustRun, Python.comment))
     struct PublicPackages {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `standardwebhooks, svix and PyNaCl verify real deliveries and refuse forged ones`() async throws {
             try await Receiver.with { receiver in
                 try await Installation.with(Fleet.one(hooks: [receiver.url()])) { installation in

@@ -6,7 +6,7 @@ extension EndToEnd {
     /// Receivers that fail.
     @Suite
     struct Retries {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a receiver that fails 5 times gets the same id and the same bytes until it accepts`() async throws {
             let script: @Sendable (Arrival, Int) -> Answer = { _, before in
                 before < 5 ? Answer(status: [500, 503, 404, 301, 429][before]) : .accepted
@@ -36,7 +36,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a failing receiver delays no other, and a restart forgets no retry`() async throws {
             let broken: @Sendable (Arrival, Int) -> Answer = { arrival, before in
                 arrival.path == "/bad" && before < 4 ? Answer(status: 500) : .accepted

@@ -5,7 +5,7 @@ extension EndToEnd {
     /// The three scenarios of the arming document, told by a partner and heard by a dealer's app.
     @Suite
     struct Scenarios {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `scenario 1: a failed arming tells which door is open, and the site stays disarmed`() async throws {
             try await play { play in
                 let more: JSONObject = ["zones": [["number": 5, "name": "Back Door"]]]
@@ -34,7 +34,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `scenario 2: arm away goes through the exit delay to armed`() async throws {
             try await play { play in
                 let began = Time.ago(seconds: 2)
@@ -59,7 +59,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `scenario 3: a disarm in the entry delay cancels the alarm, and nothing else does`() async throws {
             let fleet = [Fleet.site(named: Fleet.site), Fleet.site(named: "Next door")]
             try await play(sites: fleet) { play in

@@ -9,7 +9,7 @@ extension EndToEnd {
     /// Images and videos, over real connections and on a real disk.
     @Suite
     struct Snapshots {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a receiver of snapshot.created fetches every picture by the address in it`() async throws {
             let files = [
                 ("door.jpg", "image/jpeg"), ("door.png", "image/png"), ("door.webp", "image/webp"),
@@ -130,7 +130,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a backup with snapshots is restored with them, and verify tells what is missing`() async throws {
             try await Installation.with(Pictures.fleet()) { installation in
                 let server = try await installation.start()
@@ -175,7 +175,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.enabled(if: SmallDisk.isPermitted, SmallDisk.comment), .timeLimit(.minutes(1)))
+        @Test(.enabled(if: SmallDisk.isPermitted, SmallDisk.comment), .timeLimit(.minutes(5)))
         func `uploads leave the last space of a disk to the ledger, and go on when there is more`() async throws {
             try await Installation.with(Pictures.fleet()) { installation in
                 let server = try await SmallDisk.serve(installation, size: "44m")

@@ -6,14 +6,14 @@ extension EndToEnd {
     /// What the program refuses to start on, and what it says then.
     @Suite
     struct Starting {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `the program tells the version of its API`() async throws {
             let told = try await Program.run("--version")
             #expect(told.status == 0)
             #expect(told.output == "1.0.0\n")
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a second server on the same data directory is refused and told of --url`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let first = try await installation.start()
@@ -33,7 +33,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a port that is taken is refused at once, and said`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let first = try await installation.start()
@@ -46,7 +46,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a corrupt ledger is refused with what to do`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let ledger = try ledgerFile(installation)
@@ -58,7 +58,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a wrong or missing encryption key is refused`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let key = installation.data.appendingPathComponent("ledger.key")
@@ -78,7 +78,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `an unknown flag is a usage error, and a bad setting a configuration error`() async throws {
             try await withTemporaryDirectory { directory in
                 let usage = try await Program.run("serve", "--no-such-flag")
@@ -103,7 +103,7 @@ extension EndToEnd {
     /// Copies of a ledger.
     @Suite
     struct Backups {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a backup made beside a running server is restored with its key, and everything is there`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let server = try await installation.start()
@@ -150,7 +150,7 @@ extension EndToEnd {
     /// The fleet file.
     @Suite
     struct Applying {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a second apply makes nothing and prints no secrets; a dry run prints the difference`() async throws {
             let hook = "http://127.0.0.1:9/hook"
             try await Installation.with(Fleet.one(hooks: [hook])) { installation in
@@ -185,7 +185,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `an unknown member is refused with its line, and nothing is made`() async throws {
             try await withTemporaryDirectory { directory in
                 let file = directory.appendingPathComponent("fleet.yaml")

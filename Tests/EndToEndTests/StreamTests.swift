@@ -7,7 +7,7 @@ extension EndToEnd {
     /// The log as apps and partners get it without a receiver of the default kind.
     @Suite
     struct Streams {
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `the stream carries the bytes of the webhooks, and goes on where a reader left it`() async throws {
             try await Receiver.with { receiver in
                 try await Installation.with(Fleet.one(hooks: [receiver.url()])) { installation in
@@ -38,7 +38,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `open streams end when the server stops`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let server = try await installation.start()
@@ -55,7 +55,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a partner's endpoint hears of its own sites only, and which dealer they belong to`() async throws {
             try await Receiver.with { receiver in
                 let endpoint: JSON = [

@@ -58,7 +58,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `what failed since an instant is sent again, long before its own time`() async throws {
             let isBroken = Mutex(true)
             try await Receiver.with(answering: { _, _ in
@@ -110,7 +110,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.timeLimit(.minutes(1)))
+        @Test(.timeLimit(.minutes(5)))
         func `a named cursor is where it was after a kill`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 var server = try await installation.start()
@@ -129,7 +129,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(1)))
+        @Test(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(5)))
         func `listen posts the log's bytes to a laptop, signed so that any verifier takes them`() async throws {
             try await Receiver.with { laptop in
                 try await Installation.with(Fleet.one()) { installation in

@@ -7,7 +7,7 @@ import TocsinJSON
 
 extension EndToEnd {
     /// The example of the documents, a verifier that knows the public catalogue only, at work.
-    @Suite(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(1)))
+    @Suite(.enabled(if: Python.mustRun, Python.comment), .timeLimit(.minutes(5)))
     struct Verifiers {
         private static let app = "verifier"
 

@@ -7,7 +7,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// Alarms at the operators, over a real ledger in memory (decisions §6).
-@Suite(.timeLimit(.minutes(1))) struct AlarmTests {
+@Suite(.timeLimit(.minutes(5))) struct AlarmTests {
     @Test func `an alarm's whole story stands in its timeline, and ends the incident when it is resolved`() async throws
     {
         try await withAlarm { desk in

@@ -7,7 +7,7 @@ import TocsinLedger
 import TocsinTestSupport
 
 /// A site's queue is in the order in which requests were received, not in that in which they get there (design, time (b)).
-@Suite(.timeLimit(.minutes(1))) struct ArrivalTests {
+@Suite(.timeLimit(.minutes(5))) struct ArrivalTests {
     private static let seed: UInt64 = {
         let given = ProcessInfo.processInfo.environment["TOCSIN_SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 1...9_999_999)

@@ -7,7 +7,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// Devices over the real ledger: silence, return, what a restart remembers (decisions §7).
-@Suite(.timeLimit(.minutes(1))) struct DeviceEngineTests {
+@Suite(.timeLimit(.minutes(5))) struct DeviceEngineTests {
     private static let camera = DeviceID(stored: "dev_camera")
 
     @Test func `a device is offline a minute after its last sign, once, and comes back with its downtime`() async throws

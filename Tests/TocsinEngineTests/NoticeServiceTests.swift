@@ -9,7 +9,7 @@ import TocsinLedger
 import TocsinLedgerSQLite
 import TocsinTestSupport
 
-@Suite("Notice service", .timeLimit(.minutes(1))) struct NoticeServiceTests {
+@Suite("Notice service", .timeLimit(.minutes(5))) struct NoticeServiceTests {
     private static let start = LedgerWorld.start
 
     @Test func `each of the site's people is told, and it is recorded`() async throws {

@@ -6,7 +6,7 @@ import TocsinLedger
 import TocsinTestSupport
 
 /// Commands and signals on a platform-triggered site, over a real ledger in memory (decisions §5, §6).
-@Suite(.timeLimit(.minutes(1))) struct PanelCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct PanelCommandTests {
     @Test func `an arming is durable, explained, and ends by its deadline`() async throws {
         try await withShop { shop in
             let armed = try await shop.command(.arm(.init(mode: .away)))

@@ -7,7 +7,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// Commands that wait for a partner, in the engine and over restarts (decisions §5).
-@Suite(.timeLimit(.minutes(1))) struct PartnerCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct PartnerCommandTests {
     /// A platform-triggered site of the world's partner, with a back door.
     private struct Shop {
         var site: Site

@@ -6,7 +6,7 @@ import TocsinLedger
 import TocsinTestSupport
 
 /// One incident per partition and class, whether it tripped or was raised by request (decisions §6).
-@Suite(.timeLimit(.minutes(1))) struct RaisedAlarmTests {
+@Suite(.timeLimit(.minutes(5))) struct RaisedAlarmTests {
     @Test func `what trips while a raised alarm is open becomes a part of it, over a restart of the state too`()
         async throws
     {

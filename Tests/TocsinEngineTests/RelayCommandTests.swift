@@ -8,7 +8,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// Relays over the real ledger: their end, and how those who switch them are told (decisions §7).
-@Suite(.timeLimit(.minutes(1))) struct RelayCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct RelayCommandTests {
     private static let start = LedgerWorld.start
 
     @Test func `a relay is told on, and off at its end`() async throws {

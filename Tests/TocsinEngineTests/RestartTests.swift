@@ -14,7 +14,7 @@ import TocsinTestSupport
 /// runs on, byte for byte but for the ids that were drawn: those name the same events.
 ///
 /// `TOCSIN_SEED=n` plays a run again.
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     private static let seed: UInt64 = {
         let asked = ProcessInfo.processInfo.environment["TOCSIN_SEED"].flatMap { UInt64($0) }
         let seed = asked ?? .random(in: 0...UInt64(UInt32.max))

@@ -7,7 +7,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// A rule of the ledger, run by the engine's deadlines in the site's time zone (design, arming: schedules).
-@Suite(.timeLimit(.minutes(1))) struct ScheduleEngineTests {
+@Suite(.timeLimit(.minutes(5))) struct ScheduleEngineTests {
     /// 18:00 in Chicago on the day of the world's start.
     private let due = LedgerWorld.start.evening
 

@@ -9,7 +9,7 @@ import TocsinLedgerSQLite
 import TocsinTestSupport
 
 /// The site engine over a real ledger in memory.
-@Suite(.timeLimit(.minutes(1))) struct SiteEngineTests {
+@Suite(.timeLimit(.minutes(5))) struct SiteEngineTests {
     @Test func `a report is durable, answered and published`() async throws {
         try await withStage { stage in
             let result = try await stage.report(.armedAway)

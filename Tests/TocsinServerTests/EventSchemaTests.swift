@@ -8,7 +8,7 @@ import TocsinLedger
 @testable import TocsinServer
 
 /// What a virtual panel tells fits what `GET /v1/event-types` publishes of it, member by member.
-@Suite(.timeLimit(.minutes(1))) struct EventSchemaTests {
+@Suite(.timeLimit(.minutes(5))) struct EventSchemaTests {
     @Test func `everything that a virtual panel tells fits its schema`() async throws {
         try await ServerWorld.run { world in
             let shop = try await world.shop()

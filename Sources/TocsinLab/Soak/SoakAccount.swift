@@ -90,14 +90,26 @@ struct SoakAccount: Sendable {
         }
         let ledger = try SQLiteLedger.open(.file(LedgerFile.path(data: fleet.data)), role: .guest, migrate: false)
         let states = try await ledger.read { reader in
-            try asked.map { try reader.exceptionalDelivery(of: $0, to: $1)?.state.rawValue ?? Self.untold }
+            try asked.map { try Self.fate(of: $0, at: $1, reader) }
         }
         try await ledger.close()
         return Dictionary(states.map { ($0, 1) }, uniquingKeysWith: +)
     }
 
+    private static func fate(
+        of event: EventPosition,
+        at endpoint: EndpointID,
+        _ reader: any LedgerReader
+    ) throws -> String {
+        if let row = try reader.exceptionalDelivery(of: event, to: endpoint) { return row.state.rawValue }
+        let attempts = try reader.attempts(of: event, to: endpoint)
+        if attempts.contains(where: \.succeeded) { return "delivered, as the ledger has it" }
+        let cursor = try reader.cursors(of: endpoint).first { $0.dealerID == event.dealerID }
+        if let cursor, cursor.sequence < event.sequence { return "still in the log" }
+        return attempts.isEmpty ? "without a trace" : "given up without a trace"
+    }
+
     static let dead = DeliveryState.dead.rawValue
-    private static let untold = "without a trace"
 
     /// How often webhooks came once more after they had been taken, and how many of those nothing in flight explains.
     func duplicates(_ sink: WebhookSink) -> (all: Int, unexplained: Int) {

@@ -5,7 +5,7 @@ import TocsinEngine
 import TocsinLedger
 import TocsinTestSupport
 
-@Suite(.timeLimit(.minutes(1))) struct `Delivery engine` {
+@Suite(.timeLimit(.minutes(5))) struct `Delivery engine` {
     @Test func `an event is signed, sent and recorded`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint(headers: ["X-Api-Key": "hunter2"])

@@ -5,7 +5,7 @@ import TocsinEngine
 import TocsinLedger
 import TocsinTestSupport
 
-@Suite(.timeLimit(.minutes(1))) struct `Isolation and order` {
+@Suite(.timeLimit(.minutes(5))) struct `Isolation and order` {
     @Test func `with order a poison event is parked, and the next of its site says so`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint(ordering: .site)

@@ -6,7 +6,7 @@ import TocsinEngine
 import TocsinLedger
 import TocsinTestSupport
 
-@Suite(.timeLimit(.minutes(1))) struct `Delivery across stops` {
+@Suite(.timeLimit(.minutes(5))) struct `Delivery across stops` {
     @Test func `a graceful stop waits for what is in flight and records it`() async throws {
         let world = try await DeliveryWorld()
         let endpoint = try await world.endpoint()

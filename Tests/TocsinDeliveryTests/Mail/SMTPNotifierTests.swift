@@ -10,7 +10,7 @@ import TocsinEngine
 ///
 /// The rest is tried with a real mail
 /// server in the end-to-end tests.
-@Suite("SMTP connections", .timeLimit(.minutes(1))) struct SMTPNotifierTests {
+@Suite("SMTP connections", .timeLimit(.minutes(5))) struct SMTPNotifierTests {
     private func notifier(_ url: String, within limit: Duration = .seconds(30)) throws -> SMTPNotifier {
         try SMTPNotifier(
             server: try MailServer(url),

@@ -81,7 +81,7 @@ private let zones = table(
     """
 )
 
-@Suite(.timeLimit(.minutes(1)), .enabled(if: DNSServer.mustRun, DNSServer.comment))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: DNSServer.mustRun, DNSServer.comment))
 struct EgressDNSTests {
     @Test
     func `the table of zones holds against a real DNS server, and the canary hears of none`() async throws {

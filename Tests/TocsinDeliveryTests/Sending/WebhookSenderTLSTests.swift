@@ -6,7 +6,7 @@ import Testing
 
 private let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WebhookSenderTLSTests {
     @Test
     func `a certificate from outside the trust store is refused`() async throws {
