@@ -49,8 +49,8 @@ extension DeliveryLife {
         }
     }
 
-    /// The ledger did not answer: there is a pause, in which nobody knows more.
-    mutating func noteTrouble(_ index: Int) { endpoints[index].ordinaryBeforeAlarm = -Self.limits.buffer }
+    /// The ledger did not answer: there is a pause, in which nobody knows more, and what is committed meanwhile is sent.
+    mutating func noteTrouble(_ index: Int) { endpoints[index].pausesUntil = now + Self.pauseAfterTrouble }
 
     private mutating func stopsWaiting(_ position: EventPosition, _ index: Int) {
         var before = SimulatedEndpoint.Fate()
@@ -155,8 +155,13 @@ extension DeliveryLife {
     private mutating func checkBacklog(_ index: Int, _ event: LoggedEvent) {
         let endpoint = endpoints[index]
         guard endpoint.alarmsOfBacklog > 0, endpoint.settings.subscription.types.contains(.alarmCreated) else { return }
+        if let end = endpoint.pausesUntil {
+            if now < end { return }
+            endpoints[index].pausesUntil = nil
+            endpoints[index].ordinaryBeforeAlarm = 0
+        }
         endpoints[index].ordinaryBeforeAlarm += 1
-        guard endpoint.ordinaryBeforeAlarm >= endpoint.settings.concurrency + Self.limits.buffer else { return }
+        guard endpoints[index].ordinaryBeforeAlarm > endpoint.settings.concurrency + Self.limits.buffer else { return }
         let waiting = logs.joined().first { endpoint.fates[dealer($0.dealerID)][Int($0.sequence) - 1].isAlarmOfBacklog }
         complain("\(event.id) passes the alarm \(waiting?.id.text ?? "") of the backlog")
     }

@@ -21,6 +21,8 @@ package struct DeliveryLife {
     }()
     /// Fewer than in earnest, so that short lives come to it.
     static let answersToPark = 3
+    /// How long a machine leaves a ledger alone that has not answered.
+    static let pauseAfterTrouble: Duration = .seconds(1)
     /// How many entries of a log one search for alarms looks at.
     static let searchWindow = 10
     static let start = Instant(secondsSinceEpoch: 1_800_000_000)
@@ -366,6 +368,7 @@ extension SimulatedEndpoint {
         inFlight = PerKind()
         breaker = BreakerLaw()
         begun = []
+        pausesUntil = nil
         (alarmsToSend, alarmsWaiting) = (0, 0)
         for dealer in fates.indices {
             for number in fates[dealer].indices {

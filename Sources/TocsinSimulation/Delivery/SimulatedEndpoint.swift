@@ -51,6 +51,8 @@ struct SimulatedEndpoint {
     /// Alarms of the backlog that were not sent, and first attempts of what is none since one of them was.
     var alarmsOfBacklog = 0
     var ordinaryBeforeAlarm = 0
+    /// The ledger has not answered: until then it is asked for nothing.
+    var pausesUntil: Instant?
 
     /// An answer of the ledger that is on its way.
     struct FoundAlarms {
