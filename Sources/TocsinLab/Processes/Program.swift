@@ -199,6 +199,14 @@ package struct Workspace: Sendable {
         return directory
     }
 
+    /// Moves what is below this one to where it stays when the run is over; returns where that is.
+    package func keep(_ directory: String, as name: String) throws -> String {
+        let parent = isTemporary ? FileManager.default.temporaryDirectory.path : path
+        let kept = "\(parent)/tocsin-\(name)"
+        try FileManager.default.moveItem(atPath: directory, toPath: kept)
+        return kept
+    }
+
     package func remove(_ directory: String) { try? FileManager.default.removeItem(atPath: directory) }
 
     package func removeIfTemporary() {

@@ -42,7 +42,12 @@ package struct SoakBench: Sendable {
             let outcome = try await play(fleet, stage, faults, sink, context)
             try await stage.server.stop()
             let problems = outcome.problems + (try await Backlog.problems(of: fleet.fleet, context))
-            context.workspace.remove(data)
+            if problems.isEmpty, outcome.lost == 0 {
+                context.workspace.remove(data)
+            } else {
+                let kept = try context.workspace.keep(data, as: "soak-\(seed)")
+                context.progress("what is wrong can be looked for in \(kept)")
+            }
             await sink.stop()
             tell(outcome, problems, &report)
         } catch {
