@@ -11,6 +11,8 @@ package final class Arrivals: Sendable {
     package static let patience: Duration = .seconds(3)
     /// A site has no use for more at once; beyond it requests are not waited for, and cost nobody anything.
     package static let perSiteMaximum = 64
+    /// Times are whole milliseconds: what ends at one is over at the next.
+    private static let resolution: Duration = .milliseconds(1)
 
     /// One such request.
     package final class Arrival: Sendable {
@@ -26,8 +28,8 @@ package final class Arrivals: Sendable {
     /// The requests that one site waits for.
     private struct Expected {
         var arrivals: [Arrival] = []
-        /// Something on the site waits for them.
-        var isAwaited = false
+        /// Until then something on the site waits for them; nobody has told the engine to look at it again before.
+        var awaitedUntil: Instant?
 
         /// When the first of them was received, but for those that nobody waits for any more.
         func first(since oldest: Instant) -> Instant? {
@@ -90,8 +92,8 @@ package final class Arrivals: Sendable {
             guard let expected = state.sites[arrival.site], expected.arrivals.contains(where: { $0 === arrival })
             else { return false }
             state.reached.append(arrival)
-            state.sites[arrival.site]?.isAwaited = false
-            return expected.isAwaited
+            state.sites[arrival.site]?.awaitedUntil = nil
+            return expected.awaitedUntil != nil
         }
         // The engine may have looked into its inbox just before.
         if isAwaited { look(arrival.site, clock.now) }
@@ -120,9 +122,12 @@ package final class Arrivals: Sendable {
             commands.removeAll { command in
                 guard let first = state.sites[command.siteID]?.first(since: oldest), first < command.receivedAt
                 else { return false }
-                state.sites[command.siteID]?.isAwaited = true
-                ends[command.siteID] = first + Self.patience + .milliseconds(1)
                 held.append(command)
+                let end = first + Self.patience + Self.resolution
+                if state.sites[command.siteID]?.awaitedUntil != end {
+                    state.sites[command.siteID]?.awaitedUntil = end
+                    ends[command.siteID] = end
+                }
                 return true
             }
         }
@@ -132,21 +137,23 @@ package final class Arrivals: Sendable {
 
     /// Who is not waited for any more makes room for others.
     private func forgetOld(of site: SiteID, before oldest: Instant, in state: inout State) {
-        for arrival in state.sites[site]?.arrivals ?? [] where arrival.receivedAt < oldest {
-            let isAwaited = remove(arrival, from: &state)
-            if isAwaited { state.sites[site]?.isAwaited = true }
-        }
+        guard var expected = state.sites[site] else { return }
+        let before = expected.arrivals.count
+        expected.arrivals.removeAll { $0.receivedAt < oldest }
+        count.wrappingSubtract(before - expected.arrivals.count, ordering: .relaxed)
+        state.sites[site] = expected
     }
 
-    /// True if something on its site waits for it.
+    /// True if something on its site waits for it: the engine is to look at that.
     private func remove(_ arrival: Arrival, from state: inout State) -> Bool {
-        guard let expected = state.sites[arrival.site],
+        guard var expected = state.sites[arrival.site],
             let place = expected.arrivals.firstIndex(where: { $0 === arrival })
         else { return false }
         count.wrappingSubtract(1, ordering: .relaxed)
-        var rest = Expected(arrivals: expected.arrivals)
-        rest.arrivals.remove(at: place)
-        state.sites[arrival.site] = rest.arrivals.isEmpty ? nil : rest
-        return expected.isAwaited
+        expected.arrivals.remove(at: place)
+        let isAwaited = expected.awaitedUntil != nil
+        expected.awaitedUntil = nil
+        state.sites[arrival.site] = expected.arrivals.isEmpty ? nil : expected
+        return isAwaited
     }
 }

@@ -25,7 +25,8 @@ package struct Request: Sendable {
         requestID: String,
         traceID: String? = nil,
         address: String? = nil,
-        idempotency: IdempotencyTicket? = nil
+        idempotency: IdempotencyTicket? = nil,
+        arrival: Arrivals.Arrival? = nil
     ) {
         self.siteID = siteID
         self.reach = reach
@@ -35,6 +36,7 @@ package struct Request: Sendable {
         self.traceID = traceID
         self.address = address
         self.idempotency = idempotency
+        self.arrival = arrival
     }
 }
 

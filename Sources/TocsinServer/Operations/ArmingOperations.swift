@@ -70,7 +70,7 @@ enum ArmingOperations {
     /// What the call asks of the engine; none for a caller who is nobody's partner.
     private static func command(_ call: Call) throws -> ReportCommand? {
         guard case .partner(let partner) = call.caller else { return nil }
-        var command = ReportCommand(
+        return ReportCommand(
             siteID: try call.siteID,
             partnerID: partner.id,
             report: try ArmingReportForm.report(call.body, receivedAt: call.receivedAt),
@@ -78,10 +78,9 @@ enum ArmingOperations {
             requestID: call.requestID,
             traceID: call.traceID,
             address: call.address,
-            idempotency: call.idempotency?.ticket
+            idempotency: call.idempotency?.ticket,
+            arrival: call.arrival
         )
-        command.arrival = call.arrival
-        return command
     }
 
     private static func reply(

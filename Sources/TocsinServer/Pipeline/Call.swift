@@ -90,7 +90,7 @@ package struct Call: Sendable {
 
     /// The same for an operation whose path does not name the site.
     func request(at site: SiteID) throws -> TocsinEngine.Request {
-        var request = TocsinEngine.Request(
+        TocsinEngine.Request(
             siteID: site,
             reach: try reach,
             actor: caller.actor,
@@ -98,10 +98,9 @@ package struct Call: Sendable {
             requestID: requestID,
             traceID: traceID,
             address: address,
-            idempotency: idempotency?.ticket
+            idempotency: idempotency?.ticket,
+            arrival: arrival
         )
-        request.arrival = arrival
-        return request
     }
 
     /// Whether the credential would still be let in: what lasts longer than a request asks again.
