@@ -88,7 +88,7 @@ extension SQLiteLedger {
     }
 
     /// What the disk with this file has left; nil if it does not say.
-    private static func freeBytes(beside path: String) -> Int64? {
+    static func freeBytes(beside path: String) -> Int64? {
         var disk = statvfs()
         guard statvfs(path, &disk) == 0 else { return nil }
         let (bytes, overflow) = Int64(clamping: disk.f_bavail).multipliedReportingOverflow(

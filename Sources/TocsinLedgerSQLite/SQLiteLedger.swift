@@ -8,7 +8,7 @@ import TocsinLedger
 package final class SQLiteLedger: Ledger {
     let writer: any DatabaseWriter
     private let group: GroupCommit
-    private let location: Location
+    let location: Location
     // Held for as long as the ledger is open: a data directory has one owner (decisions §13).
     private let ownership: FileLock?
     private let reads = OpenReads()
@@ -126,7 +126,8 @@ package final class SQLiteLedger: Ledger {
         guard await reads.close() else { return }
         await group.close()
         group.checkpoints?.close()
-        if case .file = location {
+        // A tool beside a server leaves it the log's room (``prepareLog``); SQLite itself copies what the last one leaves.
+        if ownership != nil {
             // Leaves one whole file; what a reader beside us still holds up stays in the log, which is as safe.
             _ = try? await writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         }

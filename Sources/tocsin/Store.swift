@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import TocsinEngine
 import TocsinLedger
 import TocsinLedgerSQLite
@@ -9,6 +10,8 @@ struct Store: Sendable {
     enum Role {
         /// Alone in the data directory.
         case owner
+        /// Alone there, and for long: the log is made ready for many commits.
+        case server
         /// Beside a running server, if there is one.
         case guest
     }
@@ -77,6 +80,10 @@ struct Store: Sendable {
         do throws(LedgerError) {
             switch role {
             case .owner: return try SQLiteLedger.open(.file(path), role: .owner)
+            case .server:
+                let ledger = try SQLiteLedger.open(.file(path), role: .owner)
+                prepareLog(of: ledger)
+                return ledger
             case .guest:
                 // Nobody else may have it open while its tables change.
                 if try SQLiteLedger.needsMigration(path: path) { _ = try SQLiteLedger.open(.file(path), role: .owner) }
@@ -84,6 +91,20 @@ struct Store: Sendable {
             }
         } catch {
             throw explain(error, path: path)
+        }
+    }
+
+    /// A log that could not be prepared grows while it is written, as any does: no reason not to start.
+    private static func prepareLog(of ledger: SQLiteLedger) {
+        let logger = Logger(label: "tocsin")
+        do throws(LedgerError) {
+            let bytes = try ledger.prepareLog()
+            logger.debug("the ledger's log is prepared", metadata: ["bytes": "\(bytes)"])
+        } catch {
+            logger.warning(
+                "the ledger's log could not be prepared: commits take longer until it has grown",
+                metadata: ["reason": "\(error.message)"]
+            )
         }
     }
 

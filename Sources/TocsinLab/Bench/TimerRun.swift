@@ -208,6 +208,8 @@ struct TimerEngine: Sendable {
         _ body: @escaping @Sendable (TimerEngine) async throws -> T
     ) async throws -> T {
         let ledger = try SQLiteLedger.open(.file(path))
+        // As the server does.
+        try ledger.prepareLog()
         var logger = Logger(label: "bench")
         logger.logLevel = .error
         let engine = SiteEngine(

@@ -32,7 +32,7 @@ struct Serve: AsyncParsableCommand {
         MetricsSystem.bootstrap(metrics)
         let logger = Logger(label: "tocsin")
         FileLimit.raise(logger)
-        let store = try await Store.open(settings, role: .owner)
+        let store = try await Store.open(settings, role: .server)
         if settings.allowsPrivateEndpoints {
             logger.warning(
                 "PRIVATE ENDPOINTS ARE ALLOWED: webhooks may go to loopback and private addresses; never do this in production"
