@@ -18,8 +18,7 @@ struct DecisionWriter {
     private var counters: [DealerID: Counters] = [:]
 
     private struct Counters {
-        var log: LogPlace
-        var sequence: Int64
+        var log: LogEnd
         var alarm: Int64
         /// The newest audit entry.
         var audit: Int64
@@ -52,10 +51,12 @@ struct DecisionWriter {
         guard !counters.isEmpty else { return }
         let update = try PreparedStatement(
             database,
-            "UPDATE dealer SET last_sequence = ?, last_alarm = ?, last_audit = ? WHERE id = ?"
+            """
+            UPDATE dealer SET last_sequence = ?, last_event_batch = ?, last_alarm = ?, last_audit = ? WHERE id = ?
+            """
         )
         for (dealer, counters) in counters {
-            try update.run(counters.sequence, counters.alarm, counters.audit, dealer)
+            try update.run(counters.log.sequence, counters.log.row, counters.alarm, counters.audit, dealer)
         }
         counters.removeAll(keepingCapacity: true)
     }
@@ -67,7 +68,7 @@ struct DecisionWriter {
         guard let site = try storeState(of: decision, encoded) else { return .without(.conflict) }
         let stored = encoded.isStateAlone ? [:] : try alarms.store(decision.alarms, after: &counters.alarm)
         let incidentAlarms = try alarms(of: encoded.incidents, at: decision.siteID, beside: stored)
-        let first = counters.sequence + 1
+        let first = counters.log.sequence + 1
         let logged = try insertEvents(of: decision, encoded, incidentAlarms, &counters)
         try insertAudit(encoded.audit, &counters, after: site.history ?? 0)
         if !encoded.isStateAlone { try insertRest(of: decision, incidentAlarms) }
@@ -101,10 +102,10 @@ struct DecisionWriter {
         _ counters: inout Counters
     ) throws -> [LoggedEvent]? {
         if let rows = encoded.rows {
-            for row in rows { try events.insert(row, into: counters.log, after: &counters.sequence) }
+            for row in rows { try events.insert(row, at: &counters.log) }
             return nil
         }
-        var sequence = counters.sequence
+        var sequence = counters.log.sequence
         let logged = encoded.events.indices.map { index in
             sequence += 1
             return LoggedEvent(
@@ -115,7 +116,7 @@ struct DecisionWriter {
                     ?? Self.body(of: decision.events[index], decision.at, sequence, incidentAlarms)
             )
         }
-        try events.insert(logged, into: counters.log, after: &counters.sequence)
+        try events.insert(logged, at: &counters.log)
         return logged
     }
 
@@ -166,7 +167,7 @@ struct DecisionWriter {
                 entries[index].packed,
                 as: id,
                 at: entries[index].at,
-                of: AuditInsertion.Dealer(log: counters.log, previous: counters.audit),
+                of: AuditInsertion.Dealer(log: counters.log.log, previous: counters.audit),
                 previous: isChange ? history : nil
             )
             counters.audit = id
@@ -191,14 +192,13 @@ struct DecisionWriter {
         if let known = counters[dealer] { return known }
         let query = try PreparedStatement(
             database,
-            "SELECT place, last_sequence, last_alarm, last_audit FROM dealer WHERE id = ?"
+            "SELECT place, last_sequence, last_event_batch, last_alarm, last_audit FROM dealer WHERE id = ?"
         )
         return try query.first(dealer) { row in
             Counters(
-                log: LogPlace(dealer: row.integer(0)),
-                sequence: row.integer(1),
-                alarm: row.integer(2),
-                audit: row.integer(3)
+                log: LogEnd(log: LogPlace(dealer: row.integer(0)), sequence: row.integer(1), row: row.integer(2)),
+                alarm: row.integer(3),
+                audit: row.integer(4)
             )
         }
     }

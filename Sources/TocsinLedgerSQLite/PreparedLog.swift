@@ -48,7 +48,8 @@ struct PreparedLog {
     static let patience: Duration = .milliseconds(500)
     /// What is written between two looks at the clock.
     static let step: Int64 = 16 << 20
-    private static let zeros = [UInt8](repeating: 0, count: 1 << 20)
+    /// Written in one piece: of larger ones the system's cache makes larger folios, each to be gone through for every commit.
+    private static let zeros = [UInt8](repeating: 0, count: 64 << 10)
 
     let path: String
     /// Writes zeros to a descriptor, at an offset, so many of them; returns how many it wrote, or -1 (`errno`).

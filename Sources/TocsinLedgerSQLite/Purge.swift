@@ -126,30 +126,29 @@ struct Purge {
     private func events() throws -> Int {
         var remaining = limit
         for dealer in try database.all("SELECT id FROM dealer", read: { $0.id(0) as DealerID }) where remaining > 0 {
-            guard let log = try EventLog(of: dealer, database)?.place else { continue }
-            remaining -= try events(of: dealer, log, atMost: remaining)
+            guard let log = try EventLog(of: dealer, database) else { continue }
+            remaining -= try events(of: log, atMost: remaining)
         }
         return limit - remaining
     }
 
     /// Only the oldest events go, so that what is kept has no gaps; those of one decision together.
-    private func events(of dealer: DealerID, _ log: LogPlace, atMost limit: Int) throws -> Int {
-        let bound = try lastUnneeded(of: dealer)
+    private func events(of log: EventLog, atMost limit: Int) throws -> Int {
+        let bound = try lastUnneeded(of: log.dealer)
+        let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
         var last: Int64?
         var count = 0
-        try database.each(
-            "SELECT place, events, created_at FROM event_batch WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
-            [log.place(of: 0), log.end, limit]
-        ) { row in
-            let (place, events) = (row.integer(0), row.int(1))
-            guard row.instant(2) <= now - Retention.events, log.sequence(at: place) + Int64(events) - 1 <= bound,
+        try log.eachRow(after: 0, isWhole: false) { row in
+            let events = Int(row.events)
+            guard row.createdAt <= now - Retention.events, log.place.sequence(at: row.place) + row.events - 1 <= bound,
                 count == 0 || count + events <= limit
             else { return false }
-            (last, count) = (place, count + events)
-            return true
+            try deletion.run(row.id)
+            (last, count) = (row.place, count + events)
+            return count < limit
         }
         guard let last else { return 0 }
-        try database.run("DELETE FROM event_batch WHERE place >= ? AND place <= ?", [log.place(of: 0), last])
+        try database.run("DELETE FROM event_mark WHERE place >= ? AND place <= ?", [log.place.place(of: 0), last])
         return count
     }
 

@@ -14,7 +14,10 @@ struct Verification {
 
     /// One sentence for each thing that is wrong; none for a sound ledger.
     func findings() throws -> [String] {
-        try integrity() + references() + sequences() + alarms() + cursors() + states() + schedules() + devices()
+        let damage = try integrity() + references()
+        let log = try LogVerification(database, maximum: Self.findingsPerCheck)
+        return try damage + log.findings + alarms() + cursors() + lostDeliveries(log) + states() + schedules()
+            + devices()
     }
 
     private func integrity() throws -> [String] {
@@ -27,55 +30,6 @@ struct Verification {
         try database.all("PRAGMA foreign_key_check") {
             "a row of \($0.text(0)) names a \($0.text(2)) that does not exist"
         }
-    }
-
-    /// The log of each dealer goes without a gap from the oldest event that is kept to the dealer's last sequence.
-    private func sequences() throws -> [String] {
-        var findings: [String] = []
-        let dealers = try database.all("SELECT id, place, last_sequence FROM dealer") { row in
-            (id: row.id(0) as DealerID, log: LogPlace(dealer: row.integer(1)), last: row.integer(2))
-        }
-        for (dealer, log, last) in dealers { findings += try sequences(of: dealer, log, last: last) }
-        findings += try database.all(
-            """
-            SELECT DISTINCT \(LogPlace.dealerSQL("place")) FROM event_batch
-                WHERE \(LogPlace.dealerSQL("place")) NOT IN (SELECT place FROM dealer) LIMIT ?
-            """,
-            [Self.findingsPerCheck]
-        ) { "there are events of the dealer number \($0.integer(0)), which does not exist" }
-        return findings
-    }
-
-    private func sequences(of dealer: DealerID, _ log: LogPlace, last: Int64) throws -> [String] {
-        var findings: [String] = []
-        var next: Int64?
-        try database.each(
-            "SELECT place, events, packed, created_at FROM event_batch WHERE place >= ? AND place < ? ORDER BY place",
-            [log.place(of: 0), log.end]
-        ) { row in
-            let first = log.sequence(at: row.integer(0))
-            if first != next ?? max(1, first) {
-                findings.append("the log of \(dealer) has a gap before event \(first)")
-            }
-            var read = 0
-            do {
-                try PackedEvents.read(row.bytes(2), of: dealer, from: first, createdAt: row.instant(3)) { _ in
-                    read += 1
-                    return true
-                }
-                if read != row.int(1) {
-                    findings.append("event \(first) of \(dealer) stands with \(read) in a row of \(row.int(1))")
-                }
-            } catch let error as PackingError {
-                findings.append("event \(first) of \(dealer) cannot be read: \(error)")
-            }
-            next = first + row.integer(1)
-            return findings.count < Self.findingsPerCheck
-        }
-        if let next, next - 1 != last, findings.isEmpty {
-            findings.append("the last event of \(dealer) is \(next - 1), its counter says \(last)")
-        }
-        return findings
     }
 
     /// Numbers count up, and every alarm is what its timeline says.
@@ -149,19 +103,26 @@ struct Verification {
             """,
             [Self.findingsPerCheck]
         ) { "\($0.text(0)) has no cursor" }
-        let lost = try database.all(
+        return passed + missing
+    }
+
+    /// What an endpoint still waits for is in the log.
+    private func lostDeliveries(_ log: LogVerification) throws -> [String] {
+        var findings: [String] = []
+        try database.each(
             """
-            SELECT endpoint_id, dealer_id, sequence FROM exceptional_delivery delivery
-                LEFT JOIN dealer ON dealer.id = delivery.dealer_id
-                WHERE state IN ('retrying', 'waiting', 'parked') AND NOT EXISTS (SELECT 1 FROM event_batch
-                    WHERE place = (SELECT max(place) FROM event_batch
-                        WHERE place >= \(LogPlace.placeSQL("dealer.place", "0"))
-                        AND place <= \(LogPlace.placeSQL("dealer.place", "sequence")))
-                    AND event_batch.place + events > \(LogPlace.placeSQL("dealer.place", "sequence"))) LIMIT ?
+            SELECT endpoint_id, dealer_id, dealer.place, sequence FROM exceptional_delivery delivery
+                LEFT JOIN dealer ON dealer.id = delivery.dealer_id WHERE state IN ('retrying', 'waiting', 'parked')
             """,
-            [Self.findingsPerCheck]
-        ) { "a delivery to \($0.text(0)) waits for event \($0.integer(2)) of \($0.text(1)), which is not in the log" }
-        return passed + missing + lost
+            []
+        ) { row in
+            if log.holds(row.integer(3), ofDealerNumbered: row.integer(2)) { return true }
+            findings.append(
+                "a delivery to \(row.text(0)) waits for event \(row.integer(3)) of \(row.text(1)), which is not in the log"
+            )
+            return findings.count < Self.findingsPerCheck
+        }
+        return findings
     }
 
     /// Every snapshot can be read, matches its partitions, its deadline, and the last change that the log tells (I21).
@@ -230,7 +191,7 @@ struct Verification {
             """
             SELECT dealer.id, event_batch.place, dealer.place, event_batch.created_at, packed FROM event_batch
                 CROSS JOIN dealer ON dealer.place = \(LogPlace.dealerSQL("event_batch.place"))
-                ORDER BY event_batch.place
+                ORDER BY event_batch.id
             """,
             []
         ) { row in

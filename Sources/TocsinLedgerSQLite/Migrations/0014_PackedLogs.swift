@@ -51,7 +51,10 @@ enum Migration0014 {
         """
 
     private static func moveEvents(_ database: Database) throws {
-        let insertion = try EventInsertion(database)
+        let insertion = try PreparedStatement(
+            database,
+            "INSERT INTO event_batch (place, events, id_time, created_at, packed) VALUES (?, ?, ?, ?, ?)"
+        )
         try database.each(
             """
             SELECT event.id, type, site_id, partner_id, audience, event.created_at, body, dealer_id, sequence,
@@ -70,8 +73,11 @@ enum Migration0014 {
                 createdAt: row.instant(5),
                 body: row.bytes(6)
             )
-            var before = event.sequence - 1
-            try insertion.insert([event], into: LogPlace(dealer: row.integer(9)), after: &before)
+            let body = EncodedBody(unfinished: event.body, endsWithSequence: false)
+            let place = LogPlace(dealer: row.integer(9)).place(of: event.sequence)
+            for packed in PackedEvents.pack([(head: event.head, body: body)], at: event.createdAt) {
+                try insertion.run(place, packed.count, packed.idTime, packed.createdAt, packed.bytes)
+            }
             return true
         }
     }

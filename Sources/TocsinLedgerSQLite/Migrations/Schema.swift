@@ -20,6 +20,7 @@ enum Schema {
         ("0013 endpoint security", Migration0013.migrate),
         ("0014 packed logs", Migration0014.migrate),
         ("0015 audit chains", Migration0015.migrate),
+        ("0016 event order", Migration0016.migrate),
     ]
 
     /// The version that this program reads and writes.

@@ -89,16 +89,12 @@ extension SQLiteTransaction {
     func append(_ events: [EventDraft], to dealer: DealerID, at instant: Instant) throws -> [LoggedEvent] {
         guard !events.isEmpty else { return [] }
         var logged: [LoggedEvent] = []
-        guard
-            case (let log, var last)? = try database.first(
-                "SELECT place, last_sequence FROM dealer WHERE id = ?",
-                [dealer],
-                read: { (LogPlace(dealer: $0.integer(0)), $0.integer(1)) }
-            )
-        else { throw LedgerError(.invalid, "the dealer \(dealer) does not exist") }
+        guard var end = try LogEnd.stored(of: dealer, database) else {
+            throw LedgerError(.invalid, "the dealer \(dealer) does not exist")
+        }
         for (index, draft) in events.enumerated() {
             let partner = try draft.siteID.flatMap { try partnerID(of: $0) }
-            let sequence = last + Int64(index) + 1
+            let sequence = end.sequence + Int64(index) + 1
             let place = EventPlace(id: draft.id, sequence: sequence, createdAt: instant)
             logged.append(
                 LoggedEvent(
@@ -109,8 +105,11 @@ extension SQLiteTransaction {
                 )
             )
         }
-        try EventInsertion(database).insert(logged, into: log, after: &last)
-        try database.run("UPDATE dealer SET last_sequence = ? WHERE id = ?", [last, dealer])
+        try EventInsertion(database).insert(logged, at: &end)
+        try database.run(
+            "UPDATE dealer SET last_sequence = ?, last_event_batch = ? WHERE id = ?",
+            [end.sequence, end.row, dealer]
+        )
         return logged
     }
 

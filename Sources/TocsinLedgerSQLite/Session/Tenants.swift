@@ -131,8 +131,13 @@ extension SQLiteTransaction {
         }
         try database.run("DELETE FROM alarm_entry WHERE dealer_id = ?", [id])
         try database.run("DELETE FROM alarm WHERE dealer_id = ?", [id])
-        if let log = try EventLog(of: id, database)?.place {
-            try database.run("DELETE FROM event_batch WHERE place >= ? AND place < ?", [log.place(of: 0), log.end])
+        if let log = try EventLog(of: id, database) {
+            let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
+            try log.eachRow(after: 0, isWhole: false) { try deletion.run($0.id) > 0 }
+            try database.run(
+                "DELETE FROM event_mark WHERE place >= ? AND place < ?",
+                [log.place.place(of: 0), log.place.end]
+            )
             try database.run(
                 """
                 DELETE FROM audit WHERE id IN (
@@ -141,7 +146,7 @@ extension SQLiteTransaction {
                         UNION ALL SELECT dealer_previous FROM chain JOIN audit USING (id) WHERE dealer = ?
                     ) SELECT id FROM chain)
                 """,
-                [id, log.dealer]
+                [id, log.place.dealer]
             )
         }
         try database.run("DELETE FROM dealer WHERE id = ?", [id])
