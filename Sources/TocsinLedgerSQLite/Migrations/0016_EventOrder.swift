@@ -5,7 +5,8 @@ import TocsinCore
 ///
 /// They stood in the order of their dealers, so that nearly every page that filled was in the middle of the table, and was
 /// written with its neighbours; half of what a commit wrote was that. A dealer's rows are found from marks, one every 64
-/// events. Row after row is copied, in one transaction: some ten seconds for a million rows, and room for the log twice.
+/// events. Row after row is moved, in one transaction: 23 s and 52 MiB of memory for a million rows, for which the disk must
+/// have room once more (0.9 GB).
 enum Migration0016 {
     static func migrate(_ database: Database) throws {
         try database.execute(sql: "ALTER TABLE dealer ADD COLUMN last_event_batch INTEGER NOT NULL DEFAULT 0")
