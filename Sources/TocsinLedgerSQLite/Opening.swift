@@ -119,7 +119,10 @@ extension SQLiteLedger {
     /// Sets what must hold on the writing connection (GRDB itself chooses `synchronous=NORMAL` with WAL), then migrates.
     private static func prepare(_ writer: any DatabaseWriter, migrate: Bool) throws {
         try writer.writeWithoutTransaction { database in
-            try database.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
+            // Only where it is missing: to set it is a write, for which a tool would have to wait beside a busy server.
+            if try database.number("PRAGMA application_id") != Int64(Schema.applicationID) {
+                try database.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
+            }
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // The log's usual size at most, so that its blocks are reused and not given back and asked for again.
             try database.execute(sql: "PRAGMA journal_size_limit = 268435456")

@@ -105,18 +105,45 @@ import TocsinTestSupport
             let error = await #expect(throws: LedgerError.self) {
                 try await owner.write { transaction in
                     // Inside the owner's transaction, so that the guest meets its lock until it gives up.
-                    let blocked = Blocked()
+                    let blocked = Blocked<Void>()
                     Task {
                         blocked.finish(
                             await Result(catching: { try await guest.write { try $0.append(world.auditEntry()) } })
                         )
                     }
-                    if case .failure(let error) = blocked.wait() { throw error }
+                    try blocked.wait()
                 }
             }
             #expect(error?.code == .locked)
             #expect(try await owner.commit([world.decision(version: 1)]).first?.isConflict == false)
             try await guest.close()
+            try await owner.close()
+        }
+    }
+
+    @Test func `a tool opens a ledger whose server writes all the time, and reads it`() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/ledger.sqlite"
+            let owner = try SQLiteLedger.open(.file(path))
+            let world = try await LedgerWorld.make(in: owner)
+            _ = try await owner.commit([world.decision(version: 1)])
+            let dealer = world.dealer.id
+            let last = try await owner.write { _ in
+                // Inside the owner's transaction: who asks for its lock here gets none.
+                let blocked = Blocked<Int64>()
+                Task {
+                    blocked.finish(
+                        await Result(catching: {
+                            let guest = try SQLiteLedger.open(.file(path), role: .guest, migrate: false)
+                            let last = try await guest.read { try $0.lastSequence(of: dealer) }
+                            try await guest.close()
+                            return last
+                        })
+                    )
+                }
+                return try blocked.wait()
+            }
+            #expect(last == 2)
             try await owner.close()
         }
     }
@@ -136,18 +163,18 @@ import TocsinTestSupport
 }
 
 /// Waits on a thread for what a task comes to.
-private final class Blocked: Sendable {
+private final class Blocked<Value: Sendable>: Sendable {
     private let done = DispatchSemaphore(value: 0)
-    private let result = Mutex<Result<Void, any Error>>(.success(()))
+    private let result = Mutex<Result<Value, any Error>?>(nil)
 
-    func finish(_ result: Result<Void, any Error>) {
+    func finish(_ result: Result<Value, any Error>) {
         self.result.withLock { $0 = result }
         done.signal()
     }
 
-    func wait() -> Result<Void, any Error> {
+    func wait() throws -> Value {
         done.wait()
-        return result.withLock { $0 }
+        return try #require(try result.withLock { $0 }?.get())
     }
 }
 
