@@ -26,6 +26,14 @@ final class FileLock: Sendable {
         descriptor = Mutex(opened)
     }
 
+    /// Whether somebody holds the lock just now.
+    static func isHeld(path: String) -> Bool {
+        let opened = open(path, O_RDONLY | O_CLOEXEC)
+        guard opened >= 0 else { return false }
+        defer { closeFile(opened) }
+        return flock(opened, LOCK_SH | LOCK_NB) != 0
+    }
+
     deinit { release() }
 
     func release() {

@@ -126,8 +126,8 @@ package final class SQLiteLedger: Ledger {
         guard await reads.close() else { return }
         await group.close()
         group.checkpoints?.close()
-        // A tool beside a server leaves it the log's room (``prepareLog``); SQLite itself copies what the last one leaves.
-        if ownership != nil {
+        // A tool beside a server leaves it the log's room (``prepareLog()``).
+        if case .file(let path) = location, ownership != nil || !FileLock.isHeld(path: path + ".owner") {
             // Leaves one whole file; what a reader beside us still holds up stays in the log, which is as safe.
             _ = try? await writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         }

@@ -131,6 +131,12 @@ import TocsinTestSupport
             try await commit(1...3, world, server)
             #expect(try await events(world, server) == Array(1...6))
             try await server.close()
+
+            // Alone it leaves one whole file, as the server did.
+            let last = try SQLiteLedger.open(.file(path), role: .guest)
+            try await last.write { try $0.setFact("note", to: [2]) }
+            try await last.close()
+            #expect(try !FileManager.default.fileExists(atPath: path + "-wal") || size(path + "-wal") == 0)
         }
     }
 
