@@ -41,6 +41,8 @@ package final class SiteEngine: Service {
     private let devices: DeviceRegistry?
     private let relays: (any RelayCommandSink)?
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
+    /// Rung when a commit is done, and for a command that must not wait for that.
+    private let bell = WakeSignal()
     private let logger: Logger
     /// Bounds what refusals of one caller add to the audit log, whoever refuses.
     package var refusals: RefusalLimiter { tools.refusals }
@@ -166,6 +168,7 @@ package final class SiteEngine: Service {
     private func put(_ command: SiteCommand) {
         if !inbox.put(command) { command.fail(with: LedgerError(.unavailable, "the server is stopping or overloaded")) }
         if let arrival = command.arrival { arrivals.reached(arrival) }
+        if command.mayTellAlarm { bell.signal() }
     }
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
@@ -221,6 +224,8 @@ package final class SiteEngine: Service {
         var decided: [DecidedWork]
         /// Encodes beside the engine; done when it stands in the ledger's queue.
         var queued: Task<QueuedCommit, Never>
+        /// Set when it is durable, or has failed.
+        var isDone: DoneMark
         /// How often this work was decided.
         var attempt: Int
     }
@@ -234,16 +239,34 @@ package final class SiteEngine: Service {
         var sites: Set<SiteID> = []
         /// Commands that wait for what was received before them.
         var held: [SiteCommand] = []
+        /// Commands that wait until what was decided of their site before is durable.
+        var waiting: [SiteCommand] = []
+        /// A commit has ended since: some of those may be decided.
+        var hasFreed = false
+
+        var canGoOn: Bool { !waiting.isEmpty && (hasFreed || commits.isEmpty) }
+    }
+
+    private final class DoneMark: Sendable {
+        private let mark = Atomic(false)
+
+        var isSet: Bool { mark.load(ordering: .acquiring) }
+
+        func set() { mark.store(true, ordering: .releasing) }
     }
 
     /// What has gathered and may be decided, as soon as there is something; none when nothing more can come and all is
     /// done.
     private func nextCommands(_ flow: inout Flow) async -> [SiteCommand]? {
         while true {
+            // Whoever waits to hear of what is durable waits longer than whoever has just come.
+            while flow.commits.first?.isDone.isSet == true { await finishFirst(&flow) }
             arrivals.beginTurn()
             if let commands = inbox.takeWaiting() { return ready(commands, &flow) }
+            if flow.canGoOn { return ready([], &flow) }
             if !flow.commits.isEmpty {
-                await finishFirst(&flow)
+                // Who rings nobody any more, and who is cancelled, waits for the commit alone.
+                if inbox.isClosed || Task.isCancelled { await finishFirst(&flow) } else { await bell.wait() }
             } else if inbox.isClosed {
                 // What was taken in just before it was closed is still there.
                 return await firstCommands(&flow)
@@ -271,22 +294,21 @@ package final class SiteEngine: Service {
     }
 
     private func process(_ commands: [SiteCommand], _ flow: inout Flow) async {
-        var works = SiteWork.gathered(commands)
-        while true {
-            // What is not decided yet of a site follows when its last decision is durable.
-            var later: [SiteWork] = []
-            if !flow.sites.isEmpty {
-                later = works.filter { flow.sites.contains($0.siteID) }
-                if !later.isEmpty { works.removeAll { flow.sites.contains($0.siteID) } }
-            }
-            for index in works.indices {
-                if let rest = works[index].cutBehindVersion() { later.append(rest) }
-            }
-            await process(works, &flow)
-            if later.isEmpty { return }
-            works = later
-            while !flow.commits.isEmpty { await finishFirst(&flow) }
+        var works = SiteWork.gathered(flow.waiting.isEmpty ? commands : flow.waiting + commands)
+        flow.waiting = []
+        flow.hasFreed = false
+        // What is not decided yet of a site follows when its last decision is durable.
+        if !flow.sites.isEmpty {
+            for work in works where flow.sites.contains(work.siteID) { flow.waiting += work.commands }
+            if !flow.waiting.isEmpty { works.removeAll { flow.sites.contains($0.siteID) } }
         }
+        for index in works.indices {
+            guard let rest = works[index].cutBehindVersion() else { continue }
+            flow.waiting += rest.commands
+            // There may be nothing to commit of what stands before it.
+            flow.hasFreed = true
+        }
+        await process(works, &flow)
     }
 
     /// Decides each site's work and sets the commits off, as many sites to one as may share it.
@@ -303,15 +325,21 @@ package final class SiteEngine: Service {
         do {
             let (decided, decisions) = try await decide(works, &flow.cache)
             if decided.isEmpty { return }
-            let queued = Task { [ledger, before = flow.commits.last?.queued] in
+            let isDone = DoneMark()
+            let queued = Task { [ledger, bell, before = flow.commits.last?.queued] in
                 // While the commit before is written, so that the ledger's writer need not.
                 var decisions = decisions
                 for index in decisions.indices { decisions[index].encode() }
                 _ = await before?.value
-                return ledger.queue(decisions)
+                let queued = ledger.queue(decisions)
+                queued.whenDone {
+                    isDone.set()
+                    bell.signal()
+                }
+                return queued
             }
             for work in decided { flow.sites.insert(work.work.siteID) }
-            flow.commits.append(Commit(decided: decided, queued: queued, attempt: attempt))
+            flow.commits.append(Commit(decided: decided, queued: queued, isDone: isDone, attempt: attempt))
         } catch {
             fail(works, with: error)
         }
@@ -323,6 +351,7 @@ package final class SiteEngine: Service {
         let commit = flow.commits.removeFirst()
         // Nothing is decided until this returns.
         for work in commit.decided { flow.sites.remove(work.work.siteID) }
+        flow.hasFreed = true
         let queued = await commit.queued.value
         do throws(LedgerError) {
             let outcomes = try await queued.outcomes()

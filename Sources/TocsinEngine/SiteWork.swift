@@ -36,6 +36,15 @@ struct SiteCommand: Sendable {
         }
     }
 
+    /// Whether somebody may have to hear of an alarm by it: it does not wait for others to gather.
+    var mayTellAlarm: Bool {
+        switch kind {
+        case .signals: true
+        case .task(let task): !task.alarms.isEmpty
+        case .report, .panel, .schedule, .partnerAnswered, .deadline, .reconfigured, .upcoming: false
+        }
+    }
+
     /// What its site waits for until it has reached the inbox.
     var arrival: Arrivals.Arrival? {
         switch kind {

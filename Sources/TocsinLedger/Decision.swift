@@ -110,6 +110,12 @@ package struct Decision: Sendable {
             && parts.snapshotLinks.isEmpty && parts.relayCommands.isEmpty
     }
 
+    /// Whether somebody hears of an alarm by it.
+    package var tellsAlarm: Bool {
+        guard let encoded else { return box.parts.events.contains { $0.body.type.isAlarmClass } }
+        return encoded.events.contains { $0.head.type.isAlarmClass }
+    }
+
     /// An encoded decision without what only its encoding needed.
     ///
     /// What is held for long, and taken apart in a busy moment, is better small.

@@ -12,6 +12,7 @@ final class CommitPromise: Sendable {
     }
 
     private let state = Mutex(State.open)
+    private let listener = Mutex<(isDone: Bool, call: (@Sendable () -> Void)?)>((false, nil))
 
     /// Tells how it ended; only the first call counts.
     func keep(_ written: Written) {
@@ -27,6 +28,21 @@ final class CommitPromise: Sendable {
             }
         }
         waiter?.resume(returning: written)
+        let call = listener.withLock { listener in
+            listener.isDone = true
+            defer { listener.call = nil }
+            return listener.call
+        }
+        call?()
+    }
+
+    /// Calls `body` when it is known how it ended.
+    func whenKept(_ body: @escaping @Sendable () -> Void) {
+        let isDone = listener.withLock { listener in
+            if !listener.isDone { listener.call = body }
+            return listener.isDone
+        }
+        if isDone { body() }
     }
 
     /// Waits; what the writer left to be computed is computed here.

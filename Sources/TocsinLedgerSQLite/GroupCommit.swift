@@ -14,6 +14,15 @@ struct WriteJob: Sendable {
     var fail: @Sendable (LedgerError) -> Void
     /// How many decisions it holds, for the statistics.
     var decisions = 0
+    var urgency = Urgency.ordinary
+
+    enum Urgency {
+        /// Somebody hears of an alarm by it.
+        case alarm
+        case ordinary
+        /// Nobody waits for it as for an alarm: what became of deliveries.
+        case afterAlarms
+    }
 }
 
 /// What the ledger has done since it was opened.
@@ -35,6 +44,24 @@ final class GroupCommit: Sendable {
         var jobs: [WriteJob] = []
         var isDraining = false
         var isClosed = false
+        /// Something has waited for an alarm already, and waits for no other.
+        private var hasWaited = false
+
+        /// The next group, in the order in which its jobs came; empty if nothing waits.
+        ///
+        /// While an alarm is among them, what became of deliveries waits for the next group: a thousand lines of the
+        /// attempts log take longer than the alarm itself. It waits for one group only, however many alarms there are.
+        mutating func take() -> [WriteJob] {
+            let waits = !hasWaited && jobs.contains { $0.urgency == .alarm }
+            hasWaited = false
+            guard waits, jobs.contains(where: { $0.urgency == .afterAlarms }) else {
+                defer { jobs = [] }
+                return jobs
+            }
+            hasWaited = true
+            defer { jobs.removeAll { $0.urgency != .afterAlarms } }
+            return jobs.filter { $0.urgency != .afterAlarms }
+        }
     }
 
     private let writer: any DatabaseWriter
@@ -91,9 +118,9 @@ final class GroupCommit: Sendable {
     private func drain(_ database: Database) {
         while true {
             let jobs: [WriteJob] = inbox.withLock { inbox in
-                defer { inbox.jobs = [] }
-                if inbox.jobs.isEmpty { inbox.isDraining = false }
-                return inbox.jobs
+                let jobs = inbox.take()
+                if jobs.isEmpty { inbox.isDraining = false }
+                return jobs
             }
             if jobs.isEmpty { return }
             run(jobs, database)

@@ -33,10 +33,14 @@ package final class SQLiteLedger: Ledger {
                     return { promise.keep(.success(written)) }
                 },
                 fail: { promise.keep(.failure($0)) },
-                decisions: decisions.count
+                decisions: decisions.count,
+                urgency: decisions.contains(where: \.tellsAlarm) ? .alarm : .ordinary
             )
         )
-        return QueuedCommit { () throws(LedgerError) in try await promise.outcomes() }
+        return QueuedCommit(
+            { () throws(LedgerError) in try await promise.outcomes() },
+            whenDone: { promise.whenKept($0) }
+        )
     }
 
     package func record(_ batch: DeliveryBatch) async throws(LedgerError) {
@@ -48,7 +52,8 @@ package final class SQLiteLedger: Ledger {
                         try DeliveryRecorder(database).record(batch)
                         return { continuation.resume(returning: .success(())) }
                     },
-                    fail: { continuation.resume(returning: .failure($0)) }
+                    fail: { continuation.resume(returning: .failure($0)) },
+                    urgency: .afterAlarms
                 )
             )
         }
