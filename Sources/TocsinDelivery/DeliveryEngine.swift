@@ -38,6 +38,9 @@ package final class DeliveryEngine: Service, EventSink {
     /// Messages handled before the loop looks for new events again, and begins what it has decided: about a millisecond.
     private static let messagesAtOnce = 32
 
+    /// Events handled before the loop begins what they ask for: twenty endpoints each make it about a millisecond.
+    private static let eventsAtOnce = 16
+
     let outside: Outside
     /// Hears of the same changes.
     private let commands: PartnerCommandSender?
@@ -117,10 +120,18 @@ package final class DeliveryEngine: Service, EventSink {
             }
             begin()
             while !loop.isFinished, let messages = await outside.inbox.next() {
-                for start in stride(from: 0, to: messages.count, by: messagesAtOnce) {
-                    if start > 0, let news = outside.inbox.takeAhead() { loop.handle(news[...]) }
-                    loop.handle(messages[start..<min(start + messagesAtOnce, messages.count)])
+                var rest = messages[...]
+                while !rest.isEmpty {
+                    // What an alarm asks for begins before the next events are looked at.
+                    while let message = rest.first, message.isNews {
+                        loop.handle(rest.prefix(1))
+                        begin()
+                        rest = rest.dropFirst()
+                    }
+                    loop.handle(rest.prefix(messagesAtOnce))
                     begin()
+                    rest = rest.dropFirst(messagesAtOnce)
+                    if !rest.isEmpty, let news = outside.inbox.takeAhead() { rest = (news + rest)[...] }
                 }
                 loop.conclude()
                 begin()
@@ -136,7 +147,9 @@ package final class DeliveryEngine: Service, EventSink {
     /// Takes events that were just committed.
     package func published(_ events: [LoggedEvent]) {
         if outside.inbox.count < Self.inboxMaximum {
-            outside.post(.published(events))
+            for start in stride(from: 0, to: events.count, by: Self.eventsAtOnce) {
+                outside.post(.published(Array(events[start..<min(start + Self.eventsAtOnce, events.count)])))
+            }
         } else {
             var ends: [DealerID: Int64] = [:]
             for event in events { ends[event.dealerID] = event.sequence }

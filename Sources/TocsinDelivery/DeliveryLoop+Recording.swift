@@ -6,7 +6,7 @@ import TocsinLedger
 /// What is being recorded, and what waits for it.
 ///
 /// One batch is under way at a time; what gathers meanwhile is the next. Batches are numbered, so that something can wait
-/// for all that was put out before it.
+/// for all that was put out before it. A large one is recorded in parts, between which an alarm can be committed.
 struct Recording {
     enum Waiting: Sendable {
         case load(slot: Int, limit: Int)
@@ -15,8 +15,16 @@ struct Recording {
         case signal(WakeSignal)
     }
 
+    /// Attempts that are recorded in one go: some five milliseconds of the ledger's writer.
+    static let attemptsAtOnce = 512
+    /// A batch has no more parts: on a slow disk what gathers meanwhile must not grow for ever.
+    private static let partsMaximum = 4
+
     var pending = DeliveryBatch()
     var flushing = DeliveryBatch()
+    /// What the batch under way has beyond the part that is recorded.
+    private var rest = DeliveryBatch()
+    private var attemptsOfPart = Recording.attemptsAtOnce
     var isFlushing = false
     /// The ledger could not record the batch under way; it is tried again.
     var isStalled = false
@@ -26,21 +34,37 @@ struct Recording {
     private var recordedNumber = 0
     private var waiting: [(number: Int, what: Waiting)] = []
 
-    var isDone: Bool { pending.isEmpty && !isFlushing && waiting.isEmpty }
+    var isDone: Bool { pending.isEmpty && rest.isEmpty && !isFlushing && waiting.isEmpty }
+
+    /// Parts of a batch are still to be recorded.
+    var hasRest: Bool { !rest.isEmpty }
 
     /// The last batch that holds anything put out so far.
     private var lastNumber: Int {
         if !pending.isEmpty || wantsCursors { return pendingNumber }
-        return isFlushing ? pendingNumber - 1 : recordedNumber
+        return isFlushing || hasRest ? pendingNumber - 1 : recordedNumber
     }
 
     mutating func wait(_ what: Waiting) { waiting.append((number: lastNumber, what: what)) }
 
+    /// The next part of the batch under way, or the first of what has gathered.
     mutating func begin() -> DeliveryBatch {
-        flushing = pending
-        pending = DeliveryBatch()
+        if !hasRest {
+            (rest, pending) = (pending, DeliveryBatch())
+            pendingNumber += 1
+            attemptsOfPart = max(Self.attemptsAtOnce, rest.attempts.count / Self.partsMaximum + 1)
+            // What failed is recorded together with what follows from it, and cursors pass nothing that is not recorded: all
+            // of that is the last part.
+            if rest.attempts.count > attemptsOfPart { _ = rest.attempts.partition { !$0.isPlain } }
+        }
+        let part = rest.attempts.prefix(attemptsOfPart)
+        if part.count < rest.attempts.count, part.last?.isPlain == true {
+            flushing = DeliveryBatch(attempts: Array(part))
+            rest.attempts.removeFirst(part.count)
+        } else {
+            (flushing, rest) = (rest, DeliveryBatch())
+        }
         isFlushing = true
-        pendingNumber += 1
         return flushing
     }
 
@@ -54,7 +78,7 @@ struct Recording {
         flushing = DeliveryBatch()
         isFlushing = false
         isStalled = false
-        recordedNumber = pendingNumber - 1
+        if !hasRest { recordedNumber = pendingNumber - 1 }
     }
 
     /// What waited for batches that are recorded by now.
@@ -83,10 +107,13 @@ extension DeliveryLoop {
     mutating func flush() {
         while true {
             for ready in recording.takeReady() { perform(ready) }
-            guard !recording.isFlushing, !recording.pending.isEmpty || recording.wantsCursors else { return }
-            takeCursors()
-            recording.wantsCursors = false
-            if recording.pending.isEmpty {
+            if recording.isFlushing { return }
+            if !recording.hasRest {
+                guard !recording.pending.isEmpty || recording.wantsCursors else { return }
+                takeCursors()
+                recording.wantsCursors = false
+            }
+            if !recording.hasRest, recording.pending.isEmpty {
                 recording.skip()
             } else {
                 let batch = recording.begin()
@@ -237,4 +264,9 @@ extension LedgerReader {
         }
         return known
     }
+}
+
+extension DeliveryAttempt {
+    /// All that there is of its delivery.
+    fileprivate var isPlain: Bool { number == 1 && succeeded }
 }

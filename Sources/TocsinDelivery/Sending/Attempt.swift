@@ -25,6 +25,8 @@ final class Attempt: Aged {
     let bytes: ByteBuffer
     /// How TLS is spoken, and as whom.
     let tls: TLSSettings
+    /// To be served before others.
+    let isUrgent: Bool
     let started: NIODeadline
     let deadline: NIODeadline
     private let end: Errand.End
@@ -36,6 +38,8 @@ final class Attempt: Aged {
     var connection: Connection?
     /// Checked addresses that have not been tried.
     var addresses: ArraySlice<IPAddress> = []
+    /// What it waits for a connection of.
+    var dials: PoolKey?
     /// Set once the one retry after a stale connection is used up.
     var isRetry = false
     private(set) var isOver = false
@@ -47,6 +51,7 @@ final class Attempt: Aged {
         url: EndpointURL,
         bytes: ByteBuffer,
         tls: TLSSettings,
+        isUrgent: Bool,
         started: NIODeadline,
         deadline: NIODeadline,
         end: @escaping Errand.End
@@ -54,6 +59,7 @@ final class Attempt: Aged {
         self.url = url
         self.bytes = bytes
         self.tls = tls
+        self.isUrgent = isUrgent
         self.started = started
         self.phaseStarted = started
         self.deadline = deadline

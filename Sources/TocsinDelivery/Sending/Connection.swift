@@ -68,6 +68,15 @@ final class Connection: ChannelInboundHandler, Aged {
         }
     }
 
+    /// Stands, but whom it was opened for has taken another meanwhile.
+    ///
+    /// Without TLS it is kept for the next. A handshake is not made for nobody: there is no attempt whose time would bound it.
+    func openedForNobody() {
+        guard case .opening = state, context != nil, key.scheme == .http else { return drop() }
+        state = .idle
+        shard.becameIdle(self)
+    }
+
     func send(_ attempt: Attempt, at now: NIODeadline) {
         guard let context else {
             state = .closed
@@ -101,12 +110,12 @@ final class Connection: ChannelInboundHandler, Aged {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        shard.channelOpened()
+        shard.channelOpened(key)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        shard.channelClosed()
+        shard.channelClosed(key)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

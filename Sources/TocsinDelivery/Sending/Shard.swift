@@ -22,13 +22,18 @@ final class Shard {
     private let idleMax: Int
     private let logger: Logger
 
+    private let queue: ErrandQueue
     private var inFlight = AgeList<Attempt>()
     private var idleByAge = AgeList<Connection>()
     /// The connection that was used last is taken first, so that the others can grow old.
     private var idle: [PoolKey: [Connection]] = [:]
+    /// Those that wait until a connection is opened for them, and take one that becomes free before, urgent ones first.
+    private var dialing: [PoolKey: [Attempt]] = [:]
     private var timer: Scheduled<Void>?
     private var timerFires = NIODeadline.distantFuture
     private var openChannels = 0
+    /// Connections to each host, those that are being opened too.
+    private var open: [PoolKey: Int] = [:]
     private var drained: EventLoopPromise<Void>?
     /// Is woken at the end of this turn of the event loop.
     private var listener: (any ErrandListener)?
@@ -40,8 +45,10 @@ final class Shard {
         tls: TLSSettingsStore,
         limits: WebhookSender.Limits,
         idleMax: Int,
+        queue: ErrandQueue,
         logger: Logger
     ) {
+        self.queue = queue
         self.eventLoop = eventLoop
         self.policy = policy
         self.resolver = resolver
@@ -51,17 +58,28 @@ final class Shard {
         self.logger = logger
     }
 
+    /// One spare connection to so many that are busy: a host with few has none.
+    private static let busyPerSpare = 8
+    /// As many as an event loop's part of an alarm that goes to a few dozen endpoints.
+    private static let sparesMaximum = 16
+
     // MARK: Errands
 
-    /// Begins them all, and tells once that they have left, together with what ends in the same turn.
-    func begin(_ errands: [Errand], _ listener: any ErrandListener) {
-        var count = 0
+    /// Begins all that wait, and tells once that they have left, together with what ends in the same turn.
+    func beginErrands(_ listener: any ErrandListener) {
+        beginUrgent(listener)
+        let errands = queue.takeOthers()
         for errand in errands {
+            beginUrgent(listener)
             begin(errand, listener)
-            if !errand.isUrgent { count += 1 }
         }
-        if count > 0 { listener.left(count) }
+        if !errands.isEmpty { listener.left(errands.count) }
         tellLater(listener)
+    }
+
+    /// Between any two attempts that begin or end: what is urgent waits for one of them at most.
+    private func beginUrgent(_ listener: any ErrandListener) {
+        for errand in queue.takeUrgent() { begin(errand, listener) }
     }
 
     private func begin(_ errand: Errand, _ listener: any ErrandListener) {
@@ -70,12 +88,13 @@ final class Shard {
         let told: Errand.End = { [bound = NIOLoopBound(self, eventLoop: eventLoop)] outcome in
             end(outcome)
             bound.value.tellLater(listener)
+            bound.value.beginUrgent(listener)
         }
         do throws(WebhookFailure) {
             let request = try request.get()
             let bytes = try RequestEncoder.encode(request)
             let settings = try tls.settings(for: request.identity)
-            start(url: request.url, bytes: bytes, tls: settings, at: started, end: told)
+            start(url: request.url, bytes: bytes, tls: settings, isUrgent: errand.isUrgent, at: started, end: told)
         } catch {
             var outcome = WebhookOutcome()
             outcome.failure = error
@@ -99,6 +118,7 @@ final class Shard {
         url: EndpointURL,
         bytes: ByteBuffer,
         tls: TLSSettings,
+        isUrgent: Bool = false,
         at started: NIODeadline,
         end: @escaping Errand.End
     ) {
@@ -107,6 +127,7 @@ final class Shard {
             url: url,
             bytes: bytes,
             tls: tls,
+            isUrgent: isUrgent,
             started: started,
             deadline: deadline,
             end: end
@@ -162,7 +183,7 @@ final class Shard {
         let now = NIODeadline.now()
         attempt.addresses = addresses.prefix(limits.addressesTried)
         for address in attempt.addresses {
-            if let connection = takeIdle(key(attempt, address)) {
+            if let connection = takeIdle(key(attempt, address), isUrgent: attempt.isUrgent) {
                 use(connection, for: attempt)
                 return connection.send(attempt, at: now)
             }
@@ -196,6 +217,8 @@ final class Shard {
         let serverName = attempt.url.literal == nil ? key.host : nil
         let connection = Connection(key: key, serverName: serverName, shard: self)
         use(connection, for: attempt)
+        // A connection that turned out to be closed is made up for by one that is new.
+        if !attempt.isRetry { beginsDialing(attempt, key) }
         let socketAddress: SocketAddress
         do {
             socketAddress = try address.socketAddress(port: key.port)
@@ -223,7 +246,11 @@ final class Shard {
     }
 
     private func connected(_ attempt: Attempt, _ connection: Connection, _ result: Result<any Channel, any Error>) {
-        guard !attempt.isOver else { return connection.drop() }
+        guard attempt.connection === connection else {
+            if case .success = result, drained == nil { return connection.openedForNobody() }
+            return connection.drop()
+        }
+        endsDialing(attempt)
         switch result {
         case .success:
             let now = NIODeadline.now()
@@ -232,6 +259,21 @@ final class Shard {
         case .failure(let error):
             connect(attempt, lastError: error)
         }
+    }
+
+    private func beginsDialing(_ attempt: Attempt, _ key: PoolKey) {
+        endsDialing(attempt)
+        attempt.dials = key
+        let place = attempt.isUrgent ? dialing[key]?.firstIndex { !$0.isUrgent } : nil
+        let end = dialing[key]?.count ?? 0
+        dialing[key, default: []].insert(attempt, at: place ?? end)
+    }
+
+    private func endsDialing(_ attempt: Attempt) {
+        guard let key = attempt.dials else { return }
+        attempt.dials = nil
+        dialing[key]?.removeAll { $0 === attempt }
+        if dialing[key]?.isEmpty == true { dialing[key] = nil }
     }
 
     private static func connectFailure(_ error: (any Error)?) -> WebhookFailure {
@@ -274,19 +316,32 @@ final class Shard {
     private func end(_ attempt: Attempt, _ failure: WebhookFailure?) {
         guard !attempt.isOver else { return }
         inFlight.remove(attempt)
+        endsDialing(attempt)
         attempt.connection = nil
         attempt.resume(failure: failure)
     }
 
     // MARK: Idle connections
 
-    private func takeIdle(_ key: PoolKey) -> Connection? {
-        guard let connection = idle[key]?.last else { return nil }
+    /// Of a busy host's connections a few are left to what is urgent: whoever has to open one waits for several turns of the
+    /// event loop.
+    private func takeIdle(_ key: PoolKey, isUrgent: Bool) -> Connection? {
+        guard let free = idle[key], let connection = free.last else { return nil }
+        if !isUrgent {
+            let busy = (open[key] ?? 0) - free.count
+            if free.count <= min(busy / Self.busyPerSpare, Self.sparesMaximum) { return nil }
+        }
         leavesPool(connection)
         return connection
     }
 
     func becameIdle(_ connection: Connection) {
+        if !dialing.isEmpty, drained == nil, let attempt = dialing[connection.key]?.first {
+            // The one that is being opened for it is kept for others.
+            endsDialing(attempt)
+            use(connection, for: attempt)
+            return connection.send(attempt, at: .now())
+        }
         guard drained == nil, idle[connection.key]?.count ?? 0 < limits.idlePerHost else {
             return connection.drop()
         }
@@ -338,10 +393,15 @@ final class Shard {
 
     // MARK: Shutdown
 
-    func channelOpened() { openChannels += 1 }
+    func channelOpened(_ key: PoolKey) {
+        openChannels += 1
+        open[key, default: 0] += 1
+    }
 
-    func channelClosed() {
+    func channelClosed(_ key: PoolKey) {
         openChannels -= 1
+        let count = open[key] ?? 0
+        open[key] = count > 1 ? count - 1 : nil
         if openChannels == 0 { drained?.succeed() }
     }
 

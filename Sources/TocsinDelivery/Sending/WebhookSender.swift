@@ -27,7 +27,7 @@ package final class WebhookSender: Sendable {
     }
 
     private let tls: TLSSettingsStore
-    private let shards: [(eventLoop: any EventLoop, shard: NIOLoopBoundBox<Shard>)]
+    private let shards: [(eventLoop: any EventLoop, shard: NIOLoopBoundBox<Shard>, queue: ErrandQueue)]
 
     /// Reads the trust store; certificates are always verified.
     ///
@@ -62,6 +62,7 @@ package final class WebhookSender: Sendable {
         let eventLoops = Array(group.makeIterator())
         let idleMax = max(1, limits.idleTotal / max(1, eventLoops.count))
         shards = eventLoops.map { eventLoop in
+            let queue = ErrandQueue()
             let shard = NIOLoopBoundBox.makeBoxSendingValue(
                 Shard(
                     eventLoop: eventLoop,
@@ -70,11 +71,12 @@ package final class WebhookSender: Sendable {
                     tls: tls,
                     limits: limits,
                     idleMax: idleMax,
+                    queue: queue,
                     logger: logger
                 ),
                 eventLoop: eventLoop
             )
-            return (eventLoop, shard)
+            return (eventLoop, shard, queue)
         }
     }
 
@@ -92,7 +94,7 @@ package final class WebhookSender: Sendable {
             return outcome
         }
         let url = request.url
-        let (eventLoop, shard) = shards[place(of: url)]
+        let (eventLoop, shard, _) = shards[place(of: url)]
         return await withCheckedContinuation { continuation in
             eventLoop.execute {
                 shard.value.start(url: url, bytes: bytes, tls: tls, at: started) { continuation.resume(returning: $0) }
@@ -110,8 +112,8 @@ package final class WebhookSender: Sendable {
                 parts[errand.url.map(place) ?? 0].append(errand)
             }
         }
-        for ((eventLoop, shard), part) in zip(shards, parts) where !part.isEmpty {
-            eventLoop.execute { shard.value.begin(part, listener) }
+        for ((eventLoop, shard, queue), part) in zip(shards, parts) where !part.isEmpty {
+            if queue.put(part) { eventLoop.execute { shard.value.beginErrands(listener) } }
         }
     }
 
@@ -144,7 +146,7 @@ package final class WebhookSender: Sendable {
 
     /// Ends attempts under way with `stopped`, closes every connection, and returns when they are closed.
     package func shutdown() async {
-        for (eventLoop, shard) in shards {
+        for (eventLoop, shard, _) in shards {
             try? await eventLoop.flatSubmit { shard.value.stop() }.get()
         }
     }

@@ -93,6 +93,17 @@ final class ScriptedReceiver: Sendable {
 
     var seen: Record { record.withLockedValue { $0 } }
 
+    /// Accepts no more connections, and takes the places that the kernel has for those that wait: whoever connects now waits.
+    func fillUp() async throws -> [any Channel] {
+        try await server.setOption(.autoRead, value: false).get()
+        var taken: [any Channel] = []
+        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connectTimeout(.milliseconds(300))
+        while taken.count < 16, let channel = try? await bootstrap.connect(host: "127.0.0.1", port: port).get() {
+            taken.append(channel)
+        }
+        return taken
+    }
+
     func stop() async throws {
         try await server.close()
         firstClosed.succeed()
