@@ -55,7 +55,9 @@ struct Recording {
             attemptsOfPart = max(Self.attemptsAtOnce, rest.attempts.count / Self.partsMaximum + 1)
             // What failed is recorded together with what follows from it, and cursors pass nothing that is not recorded: all
             // of that is the last part.
-            if rest.attempts.count > attemptsOfPart { _ = rest.attempts.partition { !$0.isPlain } }
+            if rest.attempts.count > attemptsOfPart {
+                rest.attempts = rest.attempts.filter(\.isPlain) + rest.attempts.filter { !$0.isPlain }
+            }
         }
         let part = rest.attempts.prefix(attemptsOfPart)
         if part.count < rest.attempts.count, part.last?.isPlain == true {

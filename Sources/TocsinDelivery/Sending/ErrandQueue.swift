@@ -28,23 +28,23 @@ final class ErrandQueue: Sendable {
         }
     }
 
-    var hasUrgent: Bool { urgent.load(ordering: .acquiring) }
+    /// All that wait, urgent ones first; whoever puts more sends for them again.
+    func take() -> [Errand] {
+        state.withLock { state in
+            state.isAwaited = false
+            urgent.store(false, ordering: .releasing)
+            defer { (state.urgent, state.others) = ([], []) }
+            return state.urgent + state.others
+        }
+    }
 
+    /// What is urgent and has come since all were taken.
     func takeUrgent() -> [Errand] {
-        guard hasUrgent else { return [] }
+        guard urgent.load(ordering: .acquiring) else { return [] }
         return state.withLock { state in
             urgent.store(false, ordering: .releasing)
             defer { state.urgent = [] }
             return state.urgent
-        }
-    }
-
-    /// All that are not urgent; whoever puts more sends for them again.
-    func takeOthers() -> [Errand] {
-        state.withLock { state in
-            state.isAwaited = false
-            defer { state.others = [] }
-            return state.others
         }
     }
 }

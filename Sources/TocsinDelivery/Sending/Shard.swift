@@ -67,13 +67,15 @@ final class Shard {
 
     /// Begins all that wait, and tells once that they have left, together with what ends in the same turn.
     func beginErrands(_ listener: any ErrandListener) {
-        beginUrgent(listener)
-        let errands = queue.takeOthers()
-        for errand in errands {
-            beginUrgent(listener)
+        var count = 0
+        for errand in queue.take() {
+            if !errand.isUrgent {
+                beginUrgent(listener)
+                count += 1
+            }
             begin(errand, listener)
         }
-        if !errands.isEmpty { listener.left(errands.count) }
+        if count > 0 { listener.left(count) }
         tellLater(listener)
     }
 

@@ -41,6 +41,28 @@ import Testing
         await sender.shutdown()
     }
 
+    @Test(arguments: [true, false]) func `whoever puts an errand after all were taken has to send for it`(
+        isUrgent: Bool
+    ) {
+        let queue = ErrandQueue()
+        func put(isUrgent: Bool) -> Bool {
+            queue.put(
+                [
+                    Errand(url: nil, isUrgent: isUrgent, hasCertificate: false) {
+                        (.failure(WebhookFailure(.invalidRequest, "There is nowhere to send to.")), { _ in })
+                    }
+                ]
+            )
+        }
+        #expect(put(isUrgent: false))
+        // Somebody is on the way, and finds these two as well.
+        #expect(!put(isUrgent: true) && !put(isUrgent: false))
+        #expect(queue.take().map(\.isUrgent) == [true, false, false])
+        #expect(put(isUrgent: isUrgent))
+        #expect(queue.takeUrgent().count == (isUrgent ? 1 : 0))
+        #expect(queue.take().count == (isUrgent ? 0 : 1))
+    }
+
     @Test func `who waits for a new connection takes one that becomes free before`() async throws {
         let receiver = try await ScriptedReceiver(
             [[.request, .send(ok), .request, .send(ok), .request, .send(ok)]],
