@@ -29,6 +29,8 @@ final class Shard {
     private var idle: [PoolKey: [Connection]] = [:]
     /// Those that wait until a connection is opened for them, and take one that becomes free before, urgent ones first.
     private var dialing: [PoolKey: [Attempt]] = [:]
+    /// Those that are being opened, and whose attempt has taken another meanwhile.
+    private var unclaimed: [Connection] = []
     private var timer: Scheduled<Void>?
     private var timerFires = NIODeadline.distantFuture
     private var openChannels = 0
@@ -249,6 +251,7 @@ final class Shard {
 
     private func connected(_ attempt: Attempt, _ connection: Connection, _ result: Result<any Channel, any Error>) {
         guard attempt.connection === connection else {
+            unclaimed.removeAll { $0 === connection }
             if case .success = result, drained == nil { return connection.openedForNobody() }
             return connection.drop()
         }
@@ -341,6 +344,7 @@ final class Shard {
         if !dialing.isEmpty, drained == nil, let attempt = dialing[connection.key]?.first {
             // The one that is being opened for it is kept for others.
             endsDialing(attempt)
+            if let opening = attempt.connection { unclaimed.append(opening) }
             use(connection, for: attempt)
             return connection.send(attempt, at: .now())
         }
@@ -414,6 +418,7 @@ final class Shard {
         drained = promise
         while let attempt = inFlight.oldest { fail(attempt, Self.stopped) }
         while let connection = idleByAge.oldest { closeIdle(connection) }
+        for connection in unclaimed { connection.drop() }
         timer?.cancel()
         timer = nil
         if openChannels == 0 { promise.succeed() }
