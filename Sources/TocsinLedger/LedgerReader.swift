@@ -314,6 +314,7 @@ package protocol HousekeepingWriter {
     /// Remembers a client assertion's `jti` until it expires; false if it was used before.
     func useAssertion(_ id: String, of clientID: String, expiresAt: Instant, now: Instant) throws -> Bool
     /// Forgets what has outlived its time: keys, report ids, assertions, attempts, audit entries, and events that no
-    /// enabled endpoint still waits for (decisions §14); at most `limit` rows of each.
+    /// enabled endpoint still waits for (decisions §14); `limit` rows of each, and of events what is left of a decision. Fewer
+    /// means that there are no more for now.
     func purge(now: Instant, limit: Int) throws -> [String: Int]
 }

@@ -132,7 +132,8 @@ struct Purge {
         return limit - remaining
     }
 
-    /// Only the oldest events go, so that what is kept has no gaps; those of one decision together.
+    /// Only the oldest events go, so that what is kept has no gaps; those of one decision together, be it some beyond the limit:
+    /// fewer than that would say that there are no more.
     private func events(of log: EventLog, atMost limit: Int) throws -> Int {
         let bound = try lastUnneeded(of: log.dealer)
         let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
@@ -140,8 +141,7 @@ struct Purge {
         var count = 0
         try log.eachRow(after: 0, isWhole: false) { row in
             let events = Int(row.events)
-            guard row.createdAt <= now - Retention.events, log.place.sequence(at: row.place) + row.events - 1 <= bound,
-                count == 0 || count + events <= limit
+            guard row.createdAt <= now - Retention.events, log.place.sequence(at: row.place) + row.events - 1 <= bound
             else { return false }
             try deletion.run(row.id)
             (last, count) = (row.place, count + events)

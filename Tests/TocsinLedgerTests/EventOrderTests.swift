@@ -91,7 +91,7 @@ import TocsinTestSupport
         let (dealer, other) = (worlds[0].dealer.id, worlds[1].dealer.id)
         // A part of one log, a bounded number at once.
         let purged = try await ledger.write { [late] in try $0.purge(now: late, limit: 150) }["event"] ?? 0
-        #expect((131...150).contains(purged))
+        #expect((150..<170).contains(purged))
         var missing = 0
         for id in [dealer, other] {
             let first = try await ledger.read { try $0.events(of: id, after: 0, limit: 1) }.first?.sequence

@@ -19,6 +19,7 @@ extension LedgerConformance {
 
     static let purgeCases = [
         LedgerCase("purge forgets what has outlived its time, a bounded number at once", purgeForgets),
+        LedgerCase("purge takes as much as it may while there is more, whatever decisions hold", purgeTellsOfMore),
         LedgerCase("purge keeps events that an enabled endpoint has before it", purgeKeepsBeforeCursor),
         LedgerCase("purge keeps events that a delivery waits for", purgeKeepsPending),
     ]
@@ -215,6 +216,19 @@ extension LedgerConformance {
         try expectEqual(next, [3, 4])
         let found = try await ledger.read { try $0.events(of: world.dealer.id, after: 0, filter: .init(), limit: 1) }
         try expectEqual(found.events.map(\.sequence), [3])
+    }
+
+    private static func purgeTellsOfMore(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        for version: Int64 in 1...4 { _ = try await ledger.commit([world.decision(version: version)]) }
+        // Each decision has two events: with an odd limit they never add up to it.
+        let late = LedgerWorld.start + .seconds(200 * days)
+        let limit = 3
+        var purged: [Int] = []
+        while purged.last ?? limit >= limit, purged.count < 9 {
+            purged.append(try await ledger.write { try $0.purge(now: late, limit: limit) }["event"] ?? 0)
+        }
+        try expectEqual(purged, [4, 4, 0])
     }
 
     private static func purgeKeepsBeforeCursor(_ ledger: any Ledger) async throws {
