@@ -20,9 +20,9 @@ package struct SoakBench: Sendable {
     private static let growthMax = 1.2
     /// A server that has just begun still fills its caches: in a shorter soak memory is told, and judged by nobody.
     private static let judgedSeconds = 600
-    /// Longer than the longest step between two attempts, the probe of a breaker, and an attempt that is not answered.
-    private static let quietSecondsMax = 150
-    private static let settleSecondsMax = 420
+    /// Longer than the longest pause of a breaker, which is 300 s and a fifth, and an attempt that is not answered.
+    private static let quietSecondsMax = 400
+    private static let settleSecondsMax = 900
 
     package init(minutes: Int, seconds: Int? = nil, kills: Int? = nil, seed: UInt64) {
         self.seconds = seconds ?? minutes * 60

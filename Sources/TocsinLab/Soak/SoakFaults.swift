@@ -17,6 +17,9 @@ final class SoakFaults: Sendable {
     /// Of every webhook; the beginning of a spell.
     private static let spellShare = 0.002
     private static let spellSeconds = 3.0...15.0
+    /// Then the endpoint is well for so long: a spell every few hundred webhooks, however fast they come, would let nobody who
+    /// has fallen behind catch up before the soak ends.
+    private static let wellNanoseconds: UInt64 = 15_000_000_000
     private static let slowMilliseconds = 500.0...4_000.0
 
     private let randomness: SeededRandomness
@@ -35,12 +38,12 @@ final class SoakFaults: Sendable {
     func react(_ webhook: WebhookSink.Webhook) -> WebhookSink.Reaction {
         state.withLock { state in
             guard state.isOn else { return .answer(200) }
-            if let spell = state.spells[webhook.endpoint], spell.until > webhook.at {
-                return reaction(spell.kind, &state)
-            }
+            let spell = state.spells[webhook.endpoint]
+            if let spell, spell.until > webhook.at { return reaction(spell.kind, &state) }
+            let isRested = spell.map { $0.until + Self.wellNanoseconds <= webhook.at } ?? true
             let chance = randomness.fraction()
             let kind = Int(randomness.next() % UInt64(Self.kinds.count))
-            if chance < Self.spellShare {
+            if chance < Self.spellShare, isRested {
                 let nanoseconds = UInt64(between(Self.spellSeconds) * 1e9)
                 state.spells[webhook.endpoint] = (webhook.at + nanoseconds, kind)
                 return reaction(kind, &state)
