@@ -83,6 +83,12 @@ struct Recording {
         if !hasRest { recordedNumber = pendingNumber - 1 }
     }
 
+    /// Forgets everything; returns what waited for it.
+    mutating func giveUp() -> [Waiting] {
+        defer { self = Recording() }
+        return waiting.map(\.what)
+    }
+
     /// What waited for batches that are recorded by now.
     mutating func takeReady() -> [Waiting] {
         guard let first = waiting.first, first.number <= recordedNumber else { return [] }
@@ -164,16 +170,19 @@ extension DeliveryLoop {
         }
         outside.logger.error("deliveries cannot be recorded, trying again", metadata: ["ledger.error": "\(error)"])
         recording.isStalled = true
-        if isOutOfTime {
-            // What is not recorded is sent again after the restart.
-            recording = Recording()
-            return
-        }
+        if isOutOfTime { return giveUpRecording() }
         let (outside, instant) = (outside, now + Self.pauseAfterFailure)
         jobs.append {
             try? await outside.clock.sleep(until: instant)
             outside.post(.recordAgain)
         }
+    }
+
+    /// The ledger takes nothing, and time is up: what is not recorded is sent again after the restart, and no cursor passes it.
+    mutating func giveUpRecording() {
+        let waiting = recording.giveUp()
+        for case .resume(let waiter) in waiting { waiter.resume() }
+        for case .signal(let signal) in waiting { signal.signal() }
     }
 
     mutating func afterRecording(_ what: Recording.Waiting) { recording.wait(what) }

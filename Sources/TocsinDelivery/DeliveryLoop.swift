@@ -164,6 +164,7 @@ struct DeliveryLoop {
             isClosingUp = true
             touchAll()
         }
+        if isOutOfTime, recording.isStalled { giveUpRecording() }
         flush()
         if isClosingUp, recording.isDone { isFinished = true }
         while let next = wakes.min, slots[next.slot]?.wakeAt != next.at { _ = wakes.popMin() }

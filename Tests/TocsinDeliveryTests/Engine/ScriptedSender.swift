@@ -22,6 +22,8 @@ final class ScriptedSender: AttemptSender {
 
     private struct State {
         var sent: [Sent] = []
+        /// So many of them have come to where they are answered, or held.
+        var settled = 0
         var answer: @Sendable (Sent, Int) -> Answer = { _, _ in .status(200) }
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var held: [CheckedContinuation<Void, Never>] = []
@@ -47,14 +49,11 @@ final class ScriptedSender: AttemptSender {
             headers: Dictionary(uniqueKeysWithValues: request.headers),
             body: String(buffer: request.body)
         )
-        let (answer, ready) = state.withLock { state in
-            let answer = state.answer(sent, state.sent.count)
-            state.sent.append(sent)
-            let count = state.sent.count
-            defer { state.waiters.removeAll { $0.count <= count } }
-            return (answer, state.waiters.filter { $0.count <= count }.map(\.continuation))
+        let answer = state.withLock { state in
+            defer { state.sent.append(sent) }
+            return state.answer(sent, state.sent.count)
         }
-        for continuation in ready { continuation.resume() }
+        if case .hold = answer { await hold() } else { settle() }
         var outcome = WebhookOutcome()
         outcome.address = "192.0.2.1:443"
         switch answer {
@@ -62,11 +61,19 @@ final class ScriptedSender: AttemptSender {
             outcome.status = status
             outcome.retryAfter = retryAfter
         case .noAnswer: outcome.failure = WebhookFailure(.connect, "The connection was refused.")
-        case .hold:
-            await hold()
-            outcome.status = 200
+        case .hold: outcome.status = 200
         }
         return outcome
+    }
+
+    private func settle() {
+        let ready = state.withLock { state in
+            state.settled += 1
+            let count = state.settled
+            defer { state.waiters.removeAll { $0.count <= count } }
+            return state.waiters.filter { $0.count <= count }.map(\.continuation)
+        }
+        for continuation in ready { continuation.resume() }
     }
 
     func begin(_ errands: [Errand], _ listener: any ErrandListener) {
@@ -113,6 +120,8 @@ final class ScriptedSender: AttemptSender {
                 if !state.isStopped { state.held.append(continuation) }
                 return state.isStopped
             }
+            // Whoever has waited for it may release it now.
+            settle()
             if isStopped { continuation.resume() }
         }
     }
@@ -134,7 +143,7 @@ final class ScriptedSender: AttemptSender {
     func wait(for count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
-                if state.sent.count >= count { return true }
+                if state.settled >= count { return true }
                 state.waiters.append((count, continuation))
                 return false
             }
