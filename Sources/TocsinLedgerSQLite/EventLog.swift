@@ -57,6 +57,11 @@ struct EventLog {
     /// Looks the dealer up; nil if there is none.
     init?(of dealer: DealerID, _ database: Database) throws {
         guard let end = try LogEnd.stored(of: dealer, database) else { return nil }
+        self.init(of: dealer, endingAt: end, database)
+    }
+
+    /// The log of a dealer who may be gone already.
+    init(of dealer: DealerID, endingAt end: LogEnd, _ database: Database) {
         self.dealer = dealer
         self.end = end
         self.database = database
@@ -99,6 +104,22 @@ struct EventLog {
             // The rest of the log is gone.
             if sequence == start { return }
         }
+    }
+
+    /// Removes rows with their marks, the oldest first, for as long as `mayGo` says so.
+    ///
+    /// What is left is whole whenever this ends, so that nobody has to remember how far it got.
+    func removeRows(while mayGo: (Row) throws -> Bool) throws {
+        let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
+        var last: Int64?
+        try eachRow(after: 0, isWhole: false) { row in
+            guard try mayGo(row) else { return false }
+            try deletion.run(row.id)
+            last = row.place
+            return true
+        }
+        guard let last else { return }
+        try database.run("DELETE FROM event_mark WHERE place >= ? AND place <= ?", [place.place(of: 0), last])
     }
 
     /// The event with this sequence.

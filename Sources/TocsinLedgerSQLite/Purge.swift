@@ -123,32 +123,56 @@ struct Purge {
         return try database.run("DELETE FROM \(table) WHERE id <= ?", [last])
     }
 
+    /// Asks the dealers of the oldest rows; all of them only where those rows are many and kept.
     private func events() throws -> Int {
+        let (oldest, areAll) = try dealersOfOldestEvents()
         var remaining = limit
-        for dealer in try database.all("SELECT id FROM dealer", read: { $0.id(0) as DealerID }) where remaining > 0 {
+        try purgeEvents(of: oldest, &remaining)
+        if !areAll, remaining > 0 {
+            try purgeEvents(of: try database.all("SELECT id FROM dealer", read: { $0.id(0) }), &remaining)
+        }
+        return limit - remaining
+    }
+
+    private func purgeEvents(of dealers: [DealerID], _ remaining: inout Int) throws {
+        for dealer in dealers where remaining > 0 {
             guard let log = try EventLog(of: dealer, database) else { continue }
             remaining -= try events(of: log, atMost: remaining)
         }
-        return limit - remaining
+    }
+
+    /// Whose the rows are whose events' ids are old enough, some of the oldest, and whether these are all of them.
+    ///
+    /// An id is drawn before its event is committed.
+    private func dealersOfOldestEvents() throws -> (dealers: [DealerID], areAll: Bool) {
+        let dealer = try PreparedStatement(database, "SELECT id FROM dealer WHERE place = ?")
+        var seen: Set<Int64> = []
+        var dealers: [DealerID] = []
+        var rows = 0
+        try database.each(
+            "SELECT \(LogPlace.dealerSQL("place")) FROM event_batch WHERE id_time <= ? ORDER BY id_time LIMIT ?",
+            [now - Retention.events, limit]
+        ) { row in
+            rows += 1
+            guard seen.insert(row.integer(0)).inserted else { return true }
+            if let id = try dealer.first(row.integer(0), read: { $0.id(0) as DealerID }) { dealers.append(id) }
+            return true
+        }
+        return (dealers, rows < limit)
     }
 
     /// Only the oldest events go, so that what is kept has no gaps; those of one decision together, be it some beyond the limit:
     /// fewer than that would say that there are no more.
     private func events(of log: EventLog, atMost limit: Int) throws -> Int {
         let bound = try lastUnneeded(of: log.dealer)
-        let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
-        var last: Int64?
         var count = 0
-        try log.eachRow(after: 0, isWhole: false) { row in
-            let events = Int(row.events)
-            guard row.createdAt <= now - Retention.events, log.place.sequence(at: row.place) + row.events - 1 <= bound
+        try log.removeRows { row in
+            guard count < limit, row.createdAt <= now - Retention.events,
+                log.place.sequence(at: row.place) + row.events - 1 <= bound
             else { return false }
-            try deletion.run(row.id)
-            (last, count) = (row.place, count + events)
-            return count < limit
+            count += Int(row.events)
+            return true
         }
-        guard let last else { return 0 }
-        try database.run("DELETE FROM event_mark WHERE place >= ? AND place <= ?", [log.place.place(of: 0), last])
         return count
     }
 

@@ -22,6 +22,7 @@ extension LedgerConformance {
         LedgerCase("purge takes as much as it may while there is more, whatever decisions hold", purgeTellsOfMore),
         LedgerCase("purge keeps events that an enabled endpoint has before it", purgeKeepsBeforeCursor),
         LedgerCase("purge keeps events that a delivery waits for", purgeKeepsPending),
+        LedgerCase("purge goes past what one dealer keeps", purgeGoesPast),
     ]
 
     private static func auditOfDealers(_ ledger: any Ledger) async throws {
@@ -258,6 +259,21 @@ extension LedgerConformance {
         try await ledger.write { [disabled] in try $0.update(disabled) }
         try expectEqual(try await purge(), [5, 6])
         try expectEqual(try await ledger.read { try $0.verify() }, [])
+    }
+
+    private static func purgeGoesPast(_ ledger: any Ledger) async throws {
+        let keeper = try await LedgerWorld.make(in: ledger)
+        let other = try await LedgerWorld.make(in: ledger, name: "Bolt")
+        _ = try await keeper.addEndpoint()
+        for world in [keeper, other] {
+            for version: Int64 in 1...6 { _ = try await ledger.commit([world.decision(version: version)]) }
+        }
+        let late = LedgerWorld.start + .seconds(200 * days)
+        while try await ledger.write({ try $0.purge(now: late, limit: 3) })["event"] ?? 0 >= 3 {}
+        let left = try await ledger.read { reader in
+            try [keeper, other].map { try reader.events(of: $0.dealer.id, after: 0, limit: 100).count }
+        }
+        try expectEqual(left, [12, 0])
     }
 
     private static func purgeKeepsPending(_ ledger: any Ledger) async throws {
