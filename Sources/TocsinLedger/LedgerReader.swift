@@ -43,7 +43,8 @@ package protocol TenantWriter {
     func update(_ dealer: Dealer) throws
     /// Sets all of the dealer's holidays, which every platform-triggered site of the dealer takes over at once.
     func setHolidays(_ holidays: [Holiday], of dealer: DealerID) throws
-    /// Deletes the dealer with everything that is its own.
+    /// Deletes the dealer with everything that is its own. What is bulky is seen by nobody any more, and left to
+    /// ``HousekeepingWriter/clearRemains(limit:)``; so it is where partners, apps and endpoints are deleted.
     func deleteDealer(_ id: DealerID) throws
     func insert(_ partner: Partner) throws
     func update(_ partner: Partner) throws
@@ -298,8 +299,10 @@ package protocol HousekeepingReader {
     /// A fact about the ledger itself: the check value of the encryption key, the signing key of tokens, …
     func fact(_ name: String) throws -> [UInt8]?
     func schemaVersion() throws -> Int
-    /// How many rows each noun has, for `admin verify` and the demo's summary.
+    /// How many rows each noun has, for `admin verify` and the demo's summary; what deletions left is among them.
     func counts() throws -> [String: Int64]
+    /// Whether deletions left anything that is still to be removed.
+    func hasRemains() throws -> Bool
     /// Checks the ledger against itself: sequences without gaps, cursors within the log, snapshots that can be read,
     /// and the fold of each site's arming events equal to its stored state (I21).
     func verify() throws -> [String]
@@ -317,4 +320,6 @@ package protocol HousekeepingWriter {
     /// enabled endpoint still waits for (decisions §14); `limit` rows of each, and of events what is left of a decision. Fewer
     /// means that there are no more for now.
     func purge(now: Instant, limit: Int) throws -> [String: Int]
+    /// Removes a part of what deletions left, so many rows at most, and returns how many; fewer mean that nothing is left.
+    func clearRemains(limit: Int) throws -> Int
 }

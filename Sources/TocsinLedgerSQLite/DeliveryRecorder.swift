@@ -8,19 +8,17 @@ struct DeliveryRecorder {
 
     init(_ database: Database) { self.database = database }
 
-    /// An endpoint that was deleted meanwhile takes no more rows: what was in flight to it is nobody's any more.
+    /// An endpoint that was deleted meanwhile takes no more rows, nor do a deleted dealer's events: what was in flight is
+    /// nobody's any more.
     func record(_ batch: DeliveryBatch) throws {
-        var known: [EndpointID: Bool] = [:]
-        let query = try PreparedStatement(database, "SELECT 1 FROM endpoint WHERE id = ?")
-        func exists(_ endpoint: EndpointID) throws -> Bool {
-            if let answer = known[endpoint] { return answer }
-            let answer = try query.first(endpoint, read: { _ in true }) ?? false
-            known[endpoint] = answer
-            return answer
+        var endpoints = try KnownIDs<EndpointNoun>("endpoint", database)
+        var dealers = try KnownIDs<DealerNoun>("dealer", database)
+        func exist(_ endpoint: EndpointID, _ dealer: DealerID) throws -> Bool {
+            try endpoints.contains(endpoint) && dealers.contains(dealer)
         }
-        try record(batch.attempts.filter { try exists($0.endpointID) })
-        try record(batch.exceptions.filter { try exists($0.endpointID) })
-        try move(batch.cursors.filter { try exists($0.endpointID) })
+        try record(batch.attempts.filter { try exist($0.endpointID, $0.position.dealerID) })
+        try record(batch.exceptions.filter { try exist($0.endpointID, $0.position.dealerID) })
+        try move(batch.cursors.filter { try exist($0.endpointID, $0.position.dealerID) })
         try change(batch.standings)
     }
 
@@ -107,5 +105,22 @@ struct DeliveryRecorder {
         for standing in standings {
             try update.run(standing.failingSince, standing.endpointID)
         }
+    }
+}
+
+/// Which ids of a table there are, each looked up once.
+private struct KnownIDs<Noun: Identified> {
+    private let query: PreparedStatement
+    private var known: [ID<Noun>: Bool] = [:]
+
+    init(_ table: String, _ database: Database) throws {
+        query = try PreparedStatement(database, "SELECT 1 FROM \(table) WHERE id = ?")
+    }
+
+    mutating func contains(_ id: ID<Noun>) throws -> Bool {
+        if let answer = known[id] { return answer }
+        let answer = try query.first(id, read: { _ in true }) ?? false
+        known[id] = answer
+        return answer
     }
 }

@@ -16,8 +16,8 @@ struct Verification {
     func findings() throws -> [String] {
         let damage = try integrity() + references()
         let log = try LogVerification(database, maximum: Self.findingsPerCheck)
-        return try damage + log.findings + alarms() + cursors() + lostDeliveries(log) + states() + schedules()
-            + devices()
+        return try damage + log.findings + alarms() + cursors() + lostDeliveries(log) + strangers() + states()
+            + schedules() + devices()
     }
 
     private func integrity() throws -> [String] {
@@ -41,7 +41,8 @@ struct Verification {
         let uneven = try database.all(
             """
             SELECT alarm.dealer_id, alarm.number, alarm.version, count(position), max(position) FROM alarm
-                LEFT JOIN alarm_entry USING (dealer_id, number) GROUP BY alarm.dealer_id, alarm.number
+                LEFT JOIN alarm_entry USING (dealer_id, number) WHERE alarm.dealer_id IN (SELECT id FROM dealer)
+                GROUP BY alarm.dealer_id, alarm.number
                 HAVING alarm.version <> count(position) OR alarm.version <> max(position) LIMIT ?
             """,
             [Self.findingsPerCheck]
@@ -53,7 +54,7 @@ struct Verification {
             """
             SELECT alarm.dealer_id, alarm.number, alarm.state, entry.kind FROM alarm
                 JOIN alarm_entry entry USING (dealer_id, number)
-                WHERE entry.position = (SELECT max(position) FROM alarm_entry WHERE dealer_id = alarm.dealer_id
+                WHERE alarm.dealer_id IN (SELECT id FROM dealer) AND entry.position = (SELECT max(position) FROM alarm_entry WHERE dealer_id = alarm.dealer_id
                         AND number = alarm.number AND kind IN ('created', 'acknowledged', 'dispatched', 'resolved'))
                     AND CASE entry.kind WHEN 'created' THEN 'open' ELSE entry.kind END <> alarm.state LIMIT ?
             """,
@@ -112,7 +113,8 @@ struct Verification {
         try database.each(
             """
             SELECT endpoint_id, dealer_id, dealer.place, sequence FROM exceptional_delivery delivery
-                LEFT JOIN dealer ON dealer.id = delivery.dealer_id WHERE state IN ('retrying', 'waiting', 'parked')
+                JOIN dealer ON dealer.id = delivery.dealer_id
+                WHERE state IN ('retrying', 'waiting', 'parked') AND endpoint_id IN (SELECT id FROM endpoint)
             """,
             []
         ) { row in
@@ -123,6 +125,27 @@ struct Verification {
             return findings.count < Self.findingsPerCheck
         }
         return findings
+    }
+
+    /// What is nobody's was left by a deletion, and is known to be.
+    private func strangers() throws -> [String] {
+        let deliveries = try database.all(
+            """
+            SELECT DISTINCT endpoint_id, dealer_id FROM exceptional_delivery delivery WHERE NOT EXISTS (SELECT 1 FROM remains
+                    WHERE kind = 'deliveries' AND endpoint_id = delivery.endpoint_id
+                    AND coalesce(dealer_id, delivery.dealer_id) = delivery.dealer_id)
+                AND (endpoint_id NOT IN (SELECT id FROM endpoint) OR dealer_id NOT IN (SELECT id FROM dealer)) LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "there are deliveries of events of \($0.text(1)) to \($0.text(0)), one of which does not exist" }
+        let alarms = try database.all(
+            """
+            SELECT DISTINCT dealer_id FROM alarm WHERE dealer_id NOT IN (SELECT id FROM dealer) AND NOT EXISTS
+                (SELECT 1 FROM remains WHERE kind = 'alarms' AND dealer_id = alarm.dealer_id) LIMIT ?
+            """,
+            [Self.findingsPerCheck]
+        ) { "there are alarms of \($0.text(0)), which does not exist" }
+        return deliveries + alarms
     }
 
     /// Every snapshot can be read, matches its partitions, its deadline, and the last change that the log tells (I21).

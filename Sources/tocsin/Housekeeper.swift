@@ -11,6 +11,11 @@ struct Housekeeper: Service {
     /// Rows of each kind in one transaction: a short write between those of the hot path.
     static let rowsPerTransaction = 500
 
+    /// What deletions left is nobody's any more, and is looked for in little more than a look-up.
+    static let remainsInterval: Duration = .seconds(5)
+    /// Between two steps of its removal: whoever came during one is served before the next.
+    static let pause: Duration = .milliseconds(20)
+
     /// Files that no snapshot has are what a crash leaves behind: seldom, and harmless.
     static let sweepInterval: Duration = .seconds(6 * 3600)
 
@@ -22,15 +27,26 @@ struct Housekeeper: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             var sweepAt = clock.now
+            var remainsAt = clock.now + Self.remainsInterval
+            var purgeAt = clock.now + Self.interval
             while !Task.isCancelled {
                 do {
                     if clock.now >= sweepAt {
                         sweepAt = clock.now + Self.sweepInterval
                         try await snapshots.sweep()
                     }
-                    try await clock.sleep(until: clock.now + Self.interval)
-                    try await purge()
-                    try await snapshots.purge()
+                    try await clock.sleep(until: min(remainsAt, purgeAt))
+                    if clock.now >= remainsAt {
+                        // What cannot be written now is not tried every few seconds.
+                        remainsAt = clock.now + Self.interval
+                        try await clearRemains()
+                        remainsAt = clock.now + Self.remainsInterval
+                    }
+                    if clock.now >= purgeAt {
+                        purgeAt = clock.now + Self.interval
+                        try await purge()
+                        try await snapshots.purge()
+                    }
                 } catch is CancellationError {
                     return
                 } catch {
@@ -40,6 +56,14 @@ struct Housekeeper: Service {
                     )
                 }
             }
+        }
+    }
+
+    private func clearRemains() async throws {
+        guard try await ledger.read({ try $0.hasRemains() }) else { return }
+        while try await ledger.write({ try $0.clearRemains(limit: Self.rowsPerTransaction) }) >= Self.rowsPerTransaction
+        {
+            try await clock.sleep(until: clock.now + Self.pause)
         }
     }
 

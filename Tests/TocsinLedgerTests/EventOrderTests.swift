@@ -117,8 +117,12 @@ import TocsinTestSupport
         let logs = try await fill(worlds, rows: 1...30, ledger)
         let gone = worlds[1].dealer.id
         try await ledger.write { try $0.deleteDealer(gone) }
-        for world in [worlds[0], worlds[2]] {
-            try await expect(try #require(logs[world.dealer.id]), of: world.dealer.id, in: ledger)
+        for limit in [0, 100, 100_000] {
+            // As it is left, when a part of it is removed, when all of it is.
+            _ = try await ledger.write { try $0.clearRemains(limit: limit) }
+            for world in [worlds[0], worlds[2]] {
+                try await expect(try #require(logs[world.dealer.id]), of: world.dealer.id, in: ledger)
+            }
         }
         let kept = (logs[worlds[0].dealer.id]?.count ?? 0) + (logs[worlds[2].dealer.id]?.count ?? 0)
         #expect(try await ledger.read { try $0.counts()["event"] } == Int64(kept))

@@ -86,4 +86,49 @@ import TocsinTestSupport
             #expect(try !SQLiteLedger.needsMigration(path: path))
         }
     }
+
+    @Test func `deliveries of before deletions left anything stay, but those of dealers who are gone`() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/ledger.sqlite"
+            let queue = try DatabaseQueue(path: path)
+            try Schema.migrator.migrate(queue, upTo: "0016 event order")
+            try await queue.writeWithoutTransaction { database in
+                try database.execute(
+                    sql: """
+                        PRAGMA application_id = \(Schema.applicationID);
+                        INSERT INTO dealer (id, name, created_at, last_sequence, place) VALUES ('dlr_1', 'Dealer', 0, 9, 1);
+                        INSERT INTO app (id, dealer_id, name, scopes, ip_allow_list, is_revoked, tier, created_at)
+                            VALUES ('app_1', 'dlr_1', 'App', '', '', 0, 'free', 0);
+                        INSERT INTO endpoint (id, suffix, app_id, dealer_id, url, events, ordering, concurrency, is_enabled,
+                            created_at) VALUES ('ep_1', '1', 'app_1', 'dlr_1', 'https://a.test', '', 'none', 1, 1, 0);
+                        INSERT INTO exceptional_delivery (endpoint_id, dealer_id, sequence, event_id, state, attempts,
+                            next_attempt_at, event_created_at, updated_at, task_id, task_prior, answers) VALUES
+                            ('ep_1', 'dlr_1', 7, 'evt_1', 'retrying', 3, 500, 100, 200, 'task_1', 'dead', 4),
+                            ('ep_1', 'dlr_0', 8, 'evt_2', 'retrying', 3, 400, 100, 200, NULL, NULL, 0);
+                        """
+                )
+            }
+            try queue.close()
+
+            let ledger = try SQLiteLedger.open(.file(path))
+            let stored = ExceptionalDelivery(
+                endpointID: EndpointID(stored: "ep_1"),
+                position: EventPosition(dealerID: DealerID(stored: "dlr_1"), sequence: 7),
+                eventID: EventID(stored: "evt_1"),
+                state: .retrying,
+                attempts: 3,
+                answers: 4,
+                nextAttemptAt: Instant(millisecondsSinceEpoch: 500),
+                eventCreatedAt: Instant(millisecondsSinceEpoch: 100),
+                updatedAt: Instant(millisecondsSinceEpoch: 200),
+                task: TaskMark(id: DeliveryTaskID(stored: "task_1"), prior: .dead)
+            )
+            try await ledger.read { reader in
+                let due = try reader.dueDeliveries(of: stored.endpointID, by: Instant(secondsSinceEpoch: 1), limit: 9)
+                #expect(due == [stored])
+                #expect(try reader.counts()["exceptional_delivery"] == 1)
+            }
+            try await ledger.close()
+        }
+    }
 }

@@ -208,6 +208,7 @@ import TocsinTestSupport
             _ = try transaction.nextNoticeDue()
             _ = try transaction.notices(of: world.site.id, within: .platform, limit: 10)
             _ = try transaction.purge(now: LedgerWorld.start, limit: 10)
+            _ = try transaction.hasRemains()
         }
         #expect(plans.count > 40)
         for plan in plans {

@@ -21,6 +21,7 @@ enum Schema {
         ("0014 packed logs", Migration0014.migrate),
         ("0015 audit chains", Migration0015.migrate),
         ("0016 event order", Migration0016.migrate),
+        ("0017 remains", Migration0017.migrate),
     ]
 
     /// The version that this program reads and writes.

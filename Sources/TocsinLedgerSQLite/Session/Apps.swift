@@ -53,6 +53,7 @@ extension SQLiteTransaction {
     }
 
     func deleteApp(_ id: AppID) throws {
+        try Remains(database).leaveEndpoints("app_id = ?", id)
         try database.run("DELETE FROM app WHERE id = ?", [id])
     }
 

@@ -30,7 +30,10 @@ extension SQLiteReading {
         switch try dealers(of: filter, within: reach) {
         case .all:
             try database.each(
-                "\(AuditEntry.select) WHERE id < ? ORDER BY id DESC",
+                """
+                \(AuditEntry.select) WHERE id < ? AND (dealer IS NULL OR dealer IN (SELECT place FROM dealer))
+                    ORDER BY id DESC
+                """,
                 [after ?? Int64.max],
                 body: take
             )

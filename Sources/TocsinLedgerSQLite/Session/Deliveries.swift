@@ -7,7 +7,7 @@ extension SQLiteReading {
         try database.all(
             """
             \(ExceptionalDelivery.select) WHERE endpoint_id = ? AND next_attempt_at IS NOT NULL AND next_attempt_at <= ?
-                ORDER BY next_attempt_at, dealer_id, sequence LIMIT ?
+                AND \(Remains.hasOwners) ORDER BY next_attempt_at, dealer_id, sequence LIMIT ?
             """,
             [endpoint, instant, limit],
             read: ExceptionalDelivery.init
@@ -18,7 +18,7 @@ extension SQLiteReading {
         try database.first(
             """
             SELECT next_attempt_at FROM exceptional_delivery WHERE endpoint_id = ? AND next_attempt_at IS NOT NULL
-                ORDER BY next_attempt_at LIMIT 1
+                AND \(Remains.hasOwners) ORDER BY next_attempt_at LIMIT 1
             """,
             [endpoint]
         ) { $0.instant(0) }
@@ -26,7 +26,10 @@ extension SQLiteReading {
 
     func exceptionalDelivery(of event: EventPosition, to endpoint: EndpointID) throws -> ExceptionalDelivery? {
         try database.first(
-            "\(ExceptionalDelivery.select) WHERE endpoint_id = ? AND dealer_id = ? AND sequence = ?",
+            """
+            \(ExceptionalDelivery.select) WHERE endpoint_id = ? AND dealer_id = ? AND sequence = ?
+                AND \(Remains.hasOwners)
+            """,
             [endpoint, event.dealerID, event.sequence],
             read: ExceptionalDelivery.init
         )
@@ -63,7 +66,10 @@ extension SQLiteReading {
     func deadCount(of endpoint: EndpointID) throws -> Int {
         Int(
             try database.number(
-                "SELECT count(*) FROM exceptional_delivery WHERE endpoint_id = ? AND state = 'dead'",
+                """
+                SELECT count(*) FROM exceptional_delivery WHERE endpoint_id = ? AND state = 'dead'
+                    AND \(Remains.hasOwners)
+                """,
                 [endpoint]
             )
         )

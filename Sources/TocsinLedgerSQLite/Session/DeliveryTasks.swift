@@ -56,7 +56,8 @@ extension SQLiteReading {
             """
             WHERE ended_at IS NOT NULL AND state <> 'done' AND EXISTS (SELECT 1 FROM exceptional_delivery
                 WHERE task_id = delivery_task.id AND state IN ('retrying', 'waiting', 'parked')
-                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting', 'parked'))
+                AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting', 'parked')
+                AND \(Remains.hasOwners))
             """,
             []
         )
@@ -64,7 +65,7 @@ extension SQLiteReading {
 
     func counts(of task: DeliveryTaskID) throws -> DeliveryTask.Counts {
         let counted = try database.all(
-            "SELECT state, count(*) FROM exceptional_delivery WHERE task_id = ? GROUP BY state",
+            "SELECT state, count(*) FROM exceptional_delivery WHERE task_id = ? AND \(Remains.hasOwners) GROUP BY state",
             [task]
         ) { (try $0.word(0, DeliveryState.self), $0.integer(1)) }
         return DeliveryTask.Counts(Dictionary(uniqueKeysWithValues: counted))
@@ -73,7 +74,10 @@ extension SQLiteReading {
     func waitingCount(of task: DeliveryTaskID) throws -> Int {
         Int(
             try database.number(
-                "SELECT count(*) FROM exceptional_delivery WHERE task_id = ? AND state = 'waiting'",
+                """
+                SELECT count(*) FROM exceptional_delivery WHERE task_id = ? AND state = 'waiting'
+                    AND \(Remains.hasOwners)
+                """,
                 [task]
             )
         )
@@ -89,7 +93,8 @@ extension SQLiteReading {
         try database.all(
             """
             \(ExceptionalDelivery.select) WHERE endpoint_id = ? AND dealer_id = ? AND sequence > ? AND sequence <= ?
-                AND state IN ('dead', 'retrying') AND updated_at >= ? AND updated_at <= ? ORDER BY sequence LIMIT ?
+                AND state IN ('dead', 'retrying') AND updated_at >= ? AND updated_at <= ?
+                AND \(Remains.hasOwners) ORDER BY sequence LIMIT ?
             """,
             [endpoint, lane.dealerID, lane.position, lane.end, since, until, limit],
             read: ExceptionalDelivery.init
@@ -213,6 +218,7 @@ extension SQLiteTransaction {
             """
             UPDATE exceptional_delivery SET state = task_prior
                 WHERE task_id = ? AND state = 'waiting' AND task_prior IN ('retrying', 'waiting', 'parked')
+                AND \(Remains.hasOwners)
             """,
             [task]
         )
@@ -221,6 +227,7 @@ extension SQLiteTransaction {
             UPDATE exceptional_delivery SET state = coalesce(task_prior, 'withdrawn'), next_attempt_at = NULL,
                 updated_at = ? WHERE task_id = ? AND state IN ('retrying', 'waiting', 'parked')
                 AND coalesce(task_prior, 'withdrawn') NOT IN ('retrying', 'waiting', 'parked')
+                AND \(Remains.hasOwners)
             """,
             [now, task]
         )

@@ -109,8 +109,8 @@ extension SQLiteTransaction {
     }
 
     func deleteEndpoint(_ id: EndpointID) throws {
+        try Remains(database).leaveEndpoints("id = ?", id)
         try database.run("DELETE FROM endpoint WHERE id = ?", [id])
-        try database.run("DELETE FROM fact WHERE name = ?", [EndpointFact.forgottenAttempts(of: id)])
     }
 
     func insert(_ secret: EndpointSecret) throws {

@@ -22,12 +22,15 @@ extension SQLiteReading {
         let tables = [
             "dealer", "partner", "site", "partition", "fixture", "app", "endpoint", "alarm", "alarm_entry",
             "audit", "exceptional_delivery", "delivery_attempt", "delivery_task", "admin_token", "notice", "snapshot",
+            "remains",
         ]
         var counts: [String: Int64] = [:]
         for table in tables { counts[table] = try database.number("SELECT count(*) FROM \(table)") }
         counts["event"] = try database.number("SELECT total(events) FROM event_batch")
         return counts
     }
+
+    func hasRemains() throws -> Bool { try database.exists("SELECT 1 FROM remains ORDER BY id LIMIT 1", []) }
 
     func verify() throws -> [String] { try Verification(database).findings() }
 }
@@ -60,4 +63,6 @@ extension SQLiteTransaction {
     func purge(now: Instant, limit: Int) throws -> [String: Int] {
         try Purge(database, now: now, limit: limit).run()
     }
+
+    func clearRemains(limit: Int) throws -> Int { try Remains(database).clear(limit: limit) }
 }

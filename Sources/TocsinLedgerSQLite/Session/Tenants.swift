@@ -90,7 +90,10 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO dealer (id, name, created_at, auto_resolve_cancelled, place)
-                VALUES (?, ?, ?, ?, (SELECT coalesce(max(place), 0) + 1 FROM dealer))
+                VALUES (?, ?, ?, ?, 1 + max(
+                    (SELECT coalesce(max(place), 0) FROM dealer),
+                    -- What is left of a dealer who is gone is told by the number.
+                    (SELECT coalesce(max(dealer), 0) FROM remains)))
             """,
             [dealer.id, dealer.name, dealer.createdAt, dealer.autoResolvesCancelled]
         )
@@ -118,37 +121,7 @@ extension SQLiteTransaction {
     }
 
     func deleteDealer(_ id: DealerID) throws {
-        try database.run("DELETE FROM known_report WHERE site_id IN (SELECT id FROM site WHERE dealer_id = ?)", [id])
-        for table in ["exceptional_delivery", "delivery_attempt"] {
-            // A partner's endpoints outlive the dealer, but not their deliveries of its events.
-            try database.run(
-                """
-                DELETE FROM \(table) WHERE dealer_id = ? AND endpoint_id IN
-                    (SELECT endpoint_id FROM endpoint_cursor WHERE dealer_id = ?)
-                """,
-                [id, id]
-            )
-        }
-        try database.run("DELETE FROM alarm_entry WHERE dealer_id = ?", [id])
-        try database.run("DELETE FROM alarm WHERE dealer_id = ?", [id])
-        if let log = try EventLog(of: id, database) {
-            let deletion = try PreparedStatement(database, "DELETE FROM event_batch WHERE id = ?")
-            try log.eachRow(after: 0, isWhole: false) { try deletion.run($0.id) > 0 }
-            try database.run(
-                "DELETE FROM event_mark WHERE place >= ? AND place < ?",
-                [log.place.place(of: 0), log.place.end]
-            )
-            try database.run(
-                """
-                DELETE FROM audit WHERE id IN (
-                    WITH RECURSIVE chain (id) AS (
-                        SELECT last_audit FROM dealer WHERE id = ?
-                        UNION ALL SELECT dealer_previous FROM chain JOIN audit USING (id) WHERE dealer = ?
-                    ) SELECT id FROM chain)
-                """,
-                [id, log.place.dealer]
-            )
-        }
+        try Remains(database).leave(id)
         try database.run("DELETE FROM dealer WHERE id = ?", [id])
     }
 
@@ -175,7 +148,8 @@ extension SQLiteTransaction {
 
     /// The partner's sites go with it: their arming state has no other authority (decisions §3).
     func deletePartner(_ id: PartnerID) throws {
-        try database.run("DELETE FROM known_report WHERE site_id IN (SELECT id FROM site WHERE partner_id = ?)", [id])
+        try Remains(database).leaveEndpoints("partner_id = ?", id)
+        try Remains(database).leaveReports()
         try database.run("DELETE FROM partner WHERE id = ?", [id])
     }
 

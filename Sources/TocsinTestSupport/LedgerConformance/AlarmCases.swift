@@ -174,6 +174,7 @@ enum AlarmCases {
         try expectEqual(record.version, 3)
         try expectEqual(try await ledger.read { [id = dealer.id] in try $0.dealer(id, within: .platform) }, dealer)
         try await ledger.write { [id = dealer.id] in try $0.deleteDealer(id) }
+        try await ledger.clearRemains(limit: 100)
         let counts = try await ledger.read { try $0.counts() }
         try expectEqual([counts["alarm"], counts["alarm_entry"]], [0, 0])
     }

@@ -13,7 +13,7 @@ extension LedgerConformance {
         LedgerCase("a list of deliveries is filtered, and bounded by reach", deliveryFilters),
     ]
 
-    static func attempt(
+    package static func attempt(
         _ event: LoggedEvent,
         to endpoint: EndpointID,
         number: Int = 1,
@@ -41,7 +41,7 @@ extension LedgerConformance {
         )
     }
 
-    static func exception(
+    package static func exception(
         _ event: LoggedEvent,
         to endpoint: EndpointID,
         _ state: DeliveryState,

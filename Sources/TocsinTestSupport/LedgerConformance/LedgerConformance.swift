@@ -18,7 +18,8 @@ package struct LedgerCase: Sendable, CustomStringConvertible {
 /// What every adapter of the ledger must do: written against the port alone.
 package enum LedgerConformance {
     package static let all =
-        commitCases + groupCases + tenantCases + tenancyCases + siteCases + appCases + endpointCases + eventCases
+        commitCases + groupCases + tenantCases + deletionCases + tenancyCases + siteCases + appCases + endpointCases
+        + eventCases
         + deliveryCases + taskCases + noticeCases + deviceCases + snapshotCases + relayCases + auditCases
         + housekeepingCases
         + purgeCases + platformCases + historyCases + AlarmCases.all
