@@ -276,8 +276,3 @@ extension LedgerReader {
         return known
     }
 }
-
-extension DeliveryAttempt {
-    /// All that there is of its delivery.
-    fileprivate var isPlain: Bool { number == 1 && succeeded }
-}

@@ -64,6 +64,9 @@ package struct DeliveryAttempt: Hashable, Sendable {
         self.requestHeaders = requestHeaders
         self.responseBody = responseBody
     }
+
+    /// The first attempt succeeded: there is nothing else of its delivery.
+    package var isPlain: Bool { number == 1 && succeeded }
 }
 
 /// What the delivery engine records together.

@@ -31,18 +31,12 @@ struct AttemptRemains {
     }
 
     func clear(_ item: Remains.Item, atMost limit: Int) throws -> Int {
-        try database.run(
-            """
-            DELETE FROM delivery_attempt WHERE id IN
-                (SELECT id FROM delivery_attempt WHERE endpoint_id = ? LIMIT ?)
-            """,
-            [item.endpoint, limit]
-        )
+        guard let endpoint = item.endpoint else { return 0 }
+        return try AttemptLog(database).delete(of: endpoint, limit: limit)
     }
 
     /// Looks through the log, for nothing finds an endpoint's attempts by their dealer.
     func clearForeign(_ item: Remains.Item, atMost limit: Int) throws -> Int {
-        let deletion = try PreparedStatement(database, "DELETE FROM delivery_attempt WHERE id = ?")
         var found: [Int64] = []
         var (looked, position) = (0, item.position)
         try database.each(
@@ -54,7 +48,7 @@ struct AttemptRemains {
             if row.id(1) == item.dealer { found.append(position) }
             return found.count < limit
         }
-        for id in found { try deletion.run(id) }
+        try AttemptLog(database).delete(rows: found)
         try database.run("UPDATE remains SET position = ? WHERE id = ?", [position, item.id])
         return max(found.count, (looked + Self.looksPerRemoval - 1) / Self.looksPerRemoval)
     }

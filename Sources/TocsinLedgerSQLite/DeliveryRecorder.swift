@@ -16,45 +16,10 @@ struct DeliveryRecorder {
         func exist(_ endpoint: EndpointID, _ dealer: DealerID) throws -> Bool {
             try endpoints.contains(endpoint) && dealers.contains(dealer)
         }
-        try record(batch.attempts.filter { try exist($0.endpointID, $0.position.dealerID) })
+        try AttemptLog(database).append(batch.attempts.filter { try exist($0.endpointID, $0.position.dealerID) })
         try record(batch.exceptions.filter { try exist($0.endpointID, $0.position.dealerID) })
         try move(batch.cursors.filter { try exist($0.endpointID, $0.position.dealerID) })
         try change(batch.standings)
-    }
-
-    private func record(_ attempts: [DeliveryAttempt]) throws {
-        guard !attempts.isEmpty else { return }
-        let insertion = try PreparedStatement(
-            database,
-            """
-            INSERT INTO delivery_attempt (endpoint_id, dealer_id, sequence, event_id, number, is_plain, at, succeeded,
-                status, failure, failure_message, address, dns_us, connect_us, tls_us, first_byte_us, total_us,
-                request_headers, response_body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """
-        )
-        for attempt in attempts {
-            try insertion.run(
-                attempt.endpointID,
-                attempt.position.dealerID,
-                attempt.position.sequence,
-                attempt.eventID,
-                attempt.number,
-                attempt.number == 1 && attempt.succeeded,
-                attempt.at,
-                attempt.succeeded,
-                attempt.status,
-                attempt.failure,
-                attempt.failureMessage,
-                attempt.address,
-                attempt.dnsMicroseconds,
-                attempt.connectMicroseconds,
-                attempt.tlsMicroseconds,
-                attempt.firstByteMicroseconds,
-                attempt.totalMicroseconds,
-                attempt.requestHeaders,
-                attempt.responseBody
-            )
-        }
     }
 
     private func record(_ exceptions: [ExceptionalDelivery]) throws {

@@ -45,10 +45,10 @@ struct Purge {
             "client_assertion": try keyed("client_assertion", key: "client_id, id", time: "expires_at", before: now),
             "exceptional_delivery": try settledDeliveries(),
             "delivery_task": try endedTasks(),
-            "delivery_attempt": try log("delivery_attempt", before: now - Retention.attempts),
+            "delivery_attempt": try attempts(),
             "notice": try settledNotices(),
             "relay_command": try settledRelayCommands(),
-            "audit": try log("audit", before: now - Retention.audit),
+            "audit": try audit(),
             "event": try events(),
         ]
     }
@@ -111,16 +111,26 @@ struct Purge {
         )
     }
 
+    private func attempts() throws -> Int {
+        let rows = try oldRows(of: "delivery_attempt", before: now - Retention.attempts)
+        try AttemptLog(database).delete(rows: rows)
+        return rows.count
+    }
+
+    private func audit() throws -> Int {
+        guard let last = try oldRows(of: "audit", before: now - Retention.audit).last else { return 0 }
+        return try database.run("DELETE FROM audit WHERE id <= ?", [last])
+    }
+
     /// Rows are numbered in the order of their commit, which is near enough the order of their times.
-    private func log(_ table: String, before: Instant) throws -> Int {
-        var last: Int64?
-        try database.each("SELECT id, at FROM \(table) ORDER BY id LIMIT ?", [limit]) { row in
+    private func oldRows(of log: String, before: Instant) throws -> [Int64] {
+        var rows: [Int64] = []
+        try database.each("SELECT id, at FROM \(log) ORDER BY id LIMIT ?", [limit]) { row in
             guard row.instant(1) <= before else { return false }
-            last = row.integer(0)
+            rows.append(row.integer(0))
             return true
         }
-        guard let last else { return 0 }
-        return try database.run("DELETE FROM \(table) WHERE id <= ?", [last])
+        return rows
     }
 
     /// Asks the dealers of the oldest rows; all of them only where those rows are many and kept.

@@ -22,6 +22,7 @@ enum Schema {
         ("0015 audit chains", Migration0015.migrate),
         ("0016 event order", Migration0016.migrate),
         ("0017 remains", Migration0017.migrate),
+        ("0018 attempt spans", Migration0018.migrate),
     ]
 
     /// The version that this program reads and writes.

@@ -161,7 +161,7 @@ extension SQLiteTransaction {
             database,
             """
             SELECT coalesce(max(number), 0), coalesce(max(succeeded), 0) FROM delivery_attempt
-                WHERE endpoint_id = ? AND is_plain IN (0, 1) AND event_id = ?
+                WHERE event_id = ? AND endpoint_id = ?
             """
         )
         let insertion = try PreparedStatement(database, DeliveryTask.placing)
@@ -172,7 +172,7 @@ extension SQLiteTransaction {
             }
             if state?.isPending == true { hastened.insert(event.position) }
             var (attempts, prior) = (0, DeliveryState?.none)
-            if state == nil, let made = try tried.first(task.endpointID, event.id, read: { ($0.int(0), $0.bool(1)) }) {
+            if state == nil, let made = try tried.first(event.id, task.endpointID, read: { ($0.int(0), $0.bool(1)) }) {
                 attempts = made.0
                 prior = made.1 ? .delivered : nil
             }

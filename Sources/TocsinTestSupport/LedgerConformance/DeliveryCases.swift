@@ -10,6 +10,7 @@ extension LedgerConformance {
         LedgerCase("attempts are listed in order with all that was measured", attemptsRoundTrip),
         LedgerCase("what was taken at the first attempt is known, until it is to be sent anew", deliveredAtOnce),
         LedgerCase("deliveries are listed newest first, plain and exceptional together", deliveryList),
+        LedgerCase("a list goes back through quiet hours and busy seconds alike", deliveryListOverTime),
         LedgerCase("a list of deliveries is filtered, and bounded by reach", deliveryFilters),
     ]
 
@@ -62,9 +63,13 @@ extension LedgerConformance {
     }
 
     private static func events(_ world: LedgerWorld, _ count: Int) async throws -> [LoggedEvent] {
+        // One millisecond apart, so that their ids are in the order of the log.
+        try await events(world, at: (0..<count).map { .milliseconds($0) })
+    }
+
+    private static func events(_ world: LedgerWorld, at times: [Duration]) async throws -> [LoggedEvent] {
         try await world.ledger.write { transaction in
-            // One millisecond apart, so that their ids are in the order of the log.
-            let drafts = (0..<count).map { world.arming(at: LedgerWorld.start + .milliseconds($0)) }
+            let drafts = times.map { world.arming(at: LedgerWorld.start + $0) }
             return try transaction.append(drafts, to: world.dealer.id, at: LedgerWorld.start)
         }
     }
@@ -177,19 +182,7 @@ extension LedgerConformance {
         let expected = events.flatMap { event in endpoints.map { DeliveryID(of: event.id, to: $0) } }.sorted(by: >)
 
         for limit in [1, 2, 4, 100] {
-            var seen: [DeliverySummary] = []
-            var after: String?
-            repeat {
-                let page = try await ledger.read { [after] in
-                    try $0.deliveries(
-                        within: .dealer(world.dealer.id),
-                        filter: .init(),
-                        page: PageRequest(limit: limit, after: after)
-                    )
-                }
-                seen += page.items
-                after = page.next
-            } while after != nil && seen.count < 100
+            let seen = try await all(of: world, limit: limit)
             try expectEqual(seen.map(\.id), expected)
             try expectEqual(seen.count { $0.state == .retrying }, 7)
             try expect(seen.allSatisfy { $0.eventType == .partitionArmed }, "another type")
@@ -197,6 +190,59 @@ extension LedgerConformance {
         try await expectRefusal(.invalid) {
             _ = try await ledger.read {
                 try $0.deliveries(within: .platform, filter: .init(), page: PageRequest(after: "nonsense"))
+            }
+        }
+    }
+
+    /// A whole list, read page by page.
+    private static func all(
+        of world: LedgerWorld,
+        _ filter: DeliveryFilter = .init(),
+        limit: Int
+    ) async throws -> [DeliverySummary] {
+        var seen: [DeliverySummary] = []
+        var after: String?
+        repeat {
+            let page = try await world.ledger.read { [after] in
+                try $0.deliveries(
+                    within: .dealer(world.dealer.id),
+                    filter: filter,
+                    page: PageRequest(limit: limit, after: after)
+                )
+            }
+            seen += page.items
+            after = page.next
+        } while after != nil && seen.count < 1_000
+        return seen
+    }
+
+    /// Endpoints are sent to seldom and often, late and at once; each list is what was recorded, in its order.
+    private static func deliveryListOverTime(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        var endpoints: [EndpointID] = []
+        for _ in 0..<5 { endpoints.append(try await world.addEndpoint().id) }
+        let busy = (0..<60).map { Duration.milliseconds($0 * 40) }
+        let quiet = (1...20).map { Duration.seconds($0 * 3_600) }
+        let events = try await events(world, at: busy + quiet)
+        var attempts: [DeliveryAttempt] = []
+        for (number, event) in events.enumerated() {
+            for (place, endpoint) in endpoints.enumerated() where number % (place * place + 1) == 0 {
+                attempts.append(attempt(event, to: endpoint))
+            }
+        }
+        // A backlog is delivered after what is newer.
+        let late = attempts.filter { $0.endpointID == endpoints[2] }
+        for part in [attempts.filter { $0.endpointID != endpoints[2] }, late] {
+            try await ledger.record(DeliveryBatch(attempts: part))
+        }
+        func ids(_ attempts: [DeliveryAttempt]) -> [DeliveryID] {
+            attempts.map { DeliveryID(of: $0.eventID, to: $0.endpointID) }.sorted(by: >)
+        }
+        for limit in [1, 3, 7, 200] {
+            try expectEqual(try await all(of: world, limit: limit).map(\.id), ids(attempts))
+            for endpoint in endpoints {
+                let found = try await all(of: world, .init(endpointID: endpoint), limit: limit)
+                try expectEqual(found.map(\.id), ids(attempts.filter { $0.endpointID == endpoint }))
             }
         }
     }
