@@ -19,6 +19,10 @@ struct Recording {
     static let attemptsAtOnce = 512
     /// A batch has no more parts: on a slow disk what gathers meanwhile must not grow for ever.
     private static let partsMaximum = 4
+    /// Beyond so many attempts a batch, the next one waits: each commit writes what it touches anew, however much it tells of.
+    private static let attemptsOfBusyTime = 64
+    /// From the beginning of a batch to that of the next in busy times.
+    private static let pause: Duration = .milliseconds(25)
 
     var pending = DeliveryBatch()
     var flushing = DeliveryBatch()
@@ -30,6 +34,8 @@ struct Recording {
     var isStalled = false
     /// Cursors alone are worth a batch.
     var wantsCursors = false
+    /// In busy times nothing begins before.
+    private var pauseEnd: Instant?
     private var pendingNumber = 1
     private var recordedNumber = 0
     private var waiting: [(number: Int, what: Waiting)] = []
@@ -47,9 +53,19 @@ struct Recording {
 
     mutating func wait(_ what: Waiting) { waiting.append((number: lastNumber, what: what)) }
 
+    /// Whether the next batch waits for more, as none does that is waited for or is a part's worth already.
+    func isPausing(at now: Instant) -> Bool {
+        guard let pauseEnd, now < pauseEnd else { return false }
+        return !hasRest && waiting.isEmpty && pending.attempts.count < Self.attemptsAtOnce
+    }
+
+    /// When what waits for more begins; nil where nothing does.
+    var nextBegin: Instant? { isFlushing || pending.isEmpty && !wantsCursors ? nil : pauseEnd }
+
     /// The next part of the batch under way, or the first of what has gathered.
-    mutating func begin() -> DeliveryBatch {
+    mutating func begin(at now: Instant) -> DeliveryBatch {
         if !hasRest {
+            pauseEnd = pending.attempts.count > Self.attemptsOfBusyTime ? now + Self.pause : nil
             (rest, pending) = (pending, DeliveryBatch())
             pendingNumber += 1
             attemptsOfPart = max(Self.attemptsAtOnce, rest.attempts.count / Self.partsMaximum + 1)
@@ -115,7 +131,7 @@ extension DeliveryLoop {
     mutating func flush() {
         while true {
             for ready in recording.takeReady() { perform(ready) }
-            if recording.isFlushing { return }
+            if recording.isFlushing || !isStopping && recording.isPausing(at: now) { return }
             if !recording.hasRest {
                 guard !recording.pending.isEmpty || recording.wantsCursors else { return }
                 takeCursors()
@@ -124,7 +140,7 @@ extension DeliveryLoop {
             if !recording.hasRest, recording.pending.isEmpty {
                 recording.skip()
             } else {
-                let batch = recording.begin()
+                let batch = recording.begin(at: now)
                 outside.metrics.recorded(attempts: batch.attempts.count, held: held, inFlight: inFlight)
                 jobs.append(recordJob(batch))
                 return

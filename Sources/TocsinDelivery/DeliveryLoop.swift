@@ -168,7 +168,8 @@ struct DeliveryLoop {
         flush()
         if isClosingUp, recording.isDone { isFinished = true }
         while let next = wakes.min, slots[next.slot]?.wakeAt != next.at { _ = wakes.popMin() }
-        let next = [wakes.min?.at, certificateDues.min?.at, scheduler.nextLook].compactMap(\.self).min()
+        let next = [wakes.min?.at, certificateDues.min?.at, scheduler.nextLook, recording.nextBegin]
+            .compactMap(\.self).min()
         outside.alarm.set(isStopping ? nil : next)
     }
 
