@@ -74,6 +74,15 @@ package struct CircuitBreaker: Hashable, Sendable {
         }
     }
 
+    /// How many ordinary attempts may be in flight while it is closed, of `concurrency`: the fewer, the nearer it is to opening.
+    ///
+    /// So who is silent does not get a new attempt for each that ended: those in flight are enough to tell that nobody is there.
+    package func ordinaryLimit(_ concurrency: Int) -> Int {
+        // In a slow start the ceiling is the bound, and failures stand next to the limit all the time.
+        guard phase == .closed, ceiling == nil, failures > 0 else { return concurrency }
+        return max(1, concurrency - concurrency * failures / failuresToOpen)
+    }
+
     /// Notes that an attempt begins.
     mutating func began() {
         if case .open = phase { phase = .probing }

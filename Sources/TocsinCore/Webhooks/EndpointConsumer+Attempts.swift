@@ -7,7 +7,7 @@ extension EndpointConsumer {
         guard isActive, inFlight < limit, bucket?.allows(at: now) ?? true else { return nil }
         if isReady(.alarm, at: now) { return .alarm }
         let unreserved = concurrency - concurrency / max(1, rules.concurrencyPerReserved)
-        return inFlight < unreserved && isReady(.ordinary, at: now) ? .ordinary : nil
+        return inFlight < breaker.ordinaryLimit(unreserved) && isReady(.ordinary, at: now) ? .ordinary : nil
     }
 
     private func isReady(_ deliveryClass: DeliveryClass, at now: Instant) -> Bool {

@@ -103,13 +103,17 @@ extension EndpointConsumer {
     /// Gives what waits back to the log, while the breaker is open: the newest first, as far as nothing else holds it.
     mutating func giveBack() {
         guard !isOrdered else { return }
+        var last: Int?
         while unattempted > limits.whileOpen, let held = fresh.ordinary.last, !held.hasRow,
             let lane = laneIndex(of: held.event), lanes[lane].giveBack(held.event.sequence)
         {
             fresh.ordinary.removeLast()
             unattempted -= 1
-            listIfBehind(lane)
+            // Once for each run of a dealer's events: it asks for more than the giving back itself.
+            if let last, last != lane { listIfBehind(last) }
+            last = lane
         }
+        if let last { listIfBehind(last) }
     }
 
     mutating func passOver(_ sequence: Int64, in lane: Int) {

@@ -64,6 +64,11 @@ final class Shard {
     private static let busyPerSpare = 8
     /// As many as an event loop's part of an alarm that goes to a few dozen endpoints.
     private static let sparesMaximum = 16
+    /// A receiver that says nothing has all its attempts end in one moment, and each end costs as much as a delivery: so few are
+    /// left at their deadline at once, and what others send goes on in between.
+    private static let leftAtOnce = 4
+    /// Two thousand on one event loop, which is all that may be in flight, are left within two seconds.
+    private static let pauseOfLeaving = TimeAmount.milliseconds(4)
 
     // MARK: Errands
 
@@ -387,13 +392,14 @@ final class Shard {
         timer = nil
         timerFires = .distantFuture
         let now = NIODeadline.now()
-        while let attempt = inFlight.oldest, attempt.deadline <= now {
+        for _ in 0..<Self.leftAtOnce {
+            guard let attempt = inFlight.oldest, attempt.deadline <= now else { break }
             // What has come of the response tells the tenant more than the timeout alone.
             attempt.connection?.tellProgress()
             fail(attempt, WebhookFailure(.timeout, attempt.phase.sentence))
         }
         while let connection = idleByAge.oldest, connection.expires <= now { closeIdle(connection) }
-        if let attempt = inFlight.oldest { wake(at: attempt.deadline) }
+        if let attempt = inFlight.oldest { wake(at: max(attempt.deadline, now + Self.pauseOfLeaving)) }
         if let connection = idleByAge.oldest { wake(at: connection.expires) }
     }
 

@@ -33,18 +33,48 @@ struct `Circuit breaker` {
         var consumer = Sample.consumer()
         let begun = consumer.append(events(1...100)[...], at: now).sends
         #expect(begun.count == 14, "two of sixteen are kept for alarms")
-        var more: [EndpointConsumer.Action] = []
         for (index, attempt) in begun.enumerated() {
             #expect(consumer.breaker.isClosed == (index < 10))
-            more += consumer.finished(attempt.flight, .down, at: now, jitter: 0.5)
+            let more = consumer.finished(attempt.flight, .down, at: now, jitter: 0.5).sends
+            #expect(more.isEmpty, "those in flight are enough to tell that nobody is there")
         }
-        #expect(more.sends.count == 9, "what failed while it was closed made room")
-        #expect(settle(&consumer, more, .down, at: now).sends.count == 9)
         #expect(consumer.breaker.state(at: now) == .open)
         // Those that were tried became rows; of the others a few are held to probe with.
-        let rows = begun.count + 9
+        let rows = begun.count
         #expect(consumer.heldCount <= rows + EndpointConsumer.Limits().whileOpen)
         #expect(consumer.takeCursors().last?.position.sequence == Int64(rows))
+    }
+
+    @Test func `failures in a row leave room for fewer, an answer makes room for all again`() {
+        var consumer = Sample.consumer()
+        var begun = consumer.append(events(1...100)[...], at: now).sends
+        for _ in 0..<5 {
+            begun += consumer.finished(begun.removeFirst().flight, .down, at: now, jitter: 0.5).sends
+        }
+        #expect(consumer.inFlight == 9 && consumer.breaker.isClosed, "none for those that ended")
+        begun += consumer.finished(begun.removeFirst().flight, .ok, at: now, jitter: 0.5).sends
+        #expect(consumer.inFlight == 14)
+    }
+
+    @Test func `an alarm finds the room that is kept for it, however many have failed`() {
+        var consumer = Sample.consumer()
+        var settings = consumer.settings
+        settings.subscription.types.insert(.armingFailed)
+        _ = consumer.reconfigure(settings, at: now)
+        let begun = consumer.append(events(1...100)[...], at: now).sends
+        for attempt in begun.prefix(3) { _ = consumer.finished(attempt.flight, .down, at: now, jitter: 0.5) }
+        let alarm = Sample.event(101, type: .armingFailed)
+        #expect(consumer.append([alarm], at: now).sends.map(\.event.sequence) == [101])
+    }
+
+    @Test func `with room for one attempt they follow one another until it opens`() {
+        var consumer = Sample.consumer(concurrency: 1)
+        var sends = consumer.append(events(1...20)[...], at: now).sends
+        for _ in 0..<9 {
+            #expect(sends.count == 1)
+            sends = consumer.finished(sends[0].flight, .down, at: now, jitter: 0.5).sends
+        }
+        #expect(sends.count == 1 && consumer.breaker.isClosed)
     }
 
     @Test func `answers that refuse an event do not open it, 429 does`() {

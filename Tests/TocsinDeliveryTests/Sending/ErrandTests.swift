@@ -63,6 +63,33 @@ import Testing
         #expect(queue.take().count == (isUrgent ? 0 : 1))
     }
 
+    @Test func `attempts that reach their deadline together are left a few at a time`() async throws {
+        let count = 100
+        let silent = try await ScriptedReceiver(Array(repeating: [.request], count: count))
+        let ends = Mutex<[(at: NIODeadline, code: WebhookFailure.Code?)]>([])
+        try await withSender(limits: .short(total: .seconds(1))) { sender in
+            let request = try WebhookRequest.sample("http://127.0.0.1:\(silent.port)/")
+            let listener = CountingListener()
+            let errand = Errand(url: request.url, isUrgent: false, hasCertificate: false) {
+                (
+                    .success(request),
+                    { outcome in
+                        ends.withLock { $0.append((.now(), outcome.failure?.code)) }
+                        listener.end()
+                    }
+                )
+            }
+            sender.begin(Array(repeating: errand, count: count), listener)
+            await listener.wait(forEnds: count)
+        }
+        let all = ends.withLock { $0 }
+        #expect(all.allSatisfy { $0.code == .timeout })
+        // One after another they would take a few milliseconds: here 24 pauses lie between them.
+        let (first, last) = (try #require(all.first?.at), try #require(all.last?.at))
+        #expect(last - first > .milliseconds(60))
+        try await silent.stop()
+    }
+
     @Test func `who waits for a new connection takes one that becomes free before`() async throws {
         let receiver = try await ScriptedReceiver(
             [[.request, .send(ok), .request, .send(ok), .request, .send(ok)]],
