@@ -267,6 +267,8 @@ final class Shard {
             attempt.outcome.timing.connect = Duration(now - attempt.phaseStarted)
             connection.opened(for: attempt, at: now)
         case .failure(let error):
+            // Its time is up, only its turn to be left has not come: that is what the tenant is told.
+            if attempt.deadline <= .now() { return fail(attempt, Self.timeout(of: attempt)) }
             connect(attempt, lastError: error)
         }
     }
@@ -310,6 +312,10 @@ final class Shard {
     }
 
     // MARK: How attempts end
+
+    private static func timeout(of attempt: Attempt) -> WebhookFailure {
+        WebhookFailure(.timeout, attempt.phase.sentence)
+    }
 
     private static let stopped = WebhookFailure(.stopped, "The server is being stopped.")
 
@@ -396,7 +402,7 @@ final class Shard {
             guard let attempt = inFlight.oldest, attempt.deadline <= now else { break }
             // What has come of the response tells the tenant more than the timeout alone.
             attempt.connection?.tellProgress()
-            fail(attempt, WebhookFailure(.timeout, attempt.phase.sentence))
+            fail(attempt, Self.timeout(of: attempt))
         }
         while let connection = idleByAge.oldest, connection.expires <= now { closeIdle(connection) }
         if let attempt = inFlight.oldest { wake(at: max(attempt.deadline, now + Self.pauseOfLeaving)) }
