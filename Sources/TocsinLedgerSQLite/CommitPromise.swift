@@ -5,53 +5,40 @@ import TocsinLedger
 final class CommitPromise: Sendable {
     typealias Written = Result<[WrittenDecision], LedgerError>
 
-    private enum State {
-        case open
-        case awaited(CheckedContinuation<Written, Never>)
-        case kept(Written)
+    private struct State {
+        var written: Written?
+        var waiter: CheckedContinuation<Written, Never>?
+        var listener: (@Sendable () -> Void)?
     }
 
-    private let state = Mutex(State.open)
-    private let listener = Mutex<(isDone: Bool, call: (@Sendable () -> Void)?)>((false, nil))
+    private let state = Mutex(State())
 
     /// Tells how it ended; only the first call counts.
     func keep(_ written: Written) {
-        let waiter = state.withLock { state -> CheckedContinuation<Written, Never>? in
-            switch state {
-            case .open:
-                state = .kept(written)
-                return nil
-            case .awaited(let waiter):
-                state = .kept(written)
-                return waiter
-            case .kept: return nil
-            }
+        let heard = state.withLock { state -> State in
+            guard state.written == nil else { return State() }
+            defer { state = State(written: written) }
+            return state
         }
-        waiter?.resume(returning: written)
-        let call = listener.withLock { listener in
-            listener.isDone = true
-            defer { listener.call = nil }
-            return listener.call
-        }
-        call?()
+        heard.waiter?.resume(returning: written)
+        heard.listener?()
     }
 
     /// Calls `body` when it is known how it ended.
     func whenKept(_ body: @escaping @Sendable () -> Void) {
-        let isDone = listener.withLock { listener in
-            if !listener.isDone { listener.call = body }
-            return listener.isDone
+        let isKept = state.withLock { state in
+            if state.written == nil { state.listener = body }
+            return state.written != nil
         }
-        if isDone { body() }
+        if isKept { body() }
     }
 
     /// Waits; what the writer left to be computed is computed here.
     func outcomes() async throws(LedgerError) -> [CommitOutcome] {
         let written: Written = await withCheckedContinuation { continuation in
             let known = state.withLock { state -> Written? in
-                if case .kept(let written) = state { return written }
-                state = .awaited(continuation)
-                return nil
+                if state.written == nil { state.waiter = continuation }
+                return state.written
             }
             if let known { continuation.resume(returning: known) }
         }

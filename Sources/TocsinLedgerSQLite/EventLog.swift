@@ -75,12 +75,7 @@ struct EventLog {
     /// Walks through the events after a sequence, in their order, until `body` returns false.
     func walk(after sequence: Int64, _ body: (PackedEvent) throws -> Bool) throws {
         try eachRow(after: sequence) { row in
-            try PackedEvents.read(
-                row.packed,
-                of: dealer,
-                from: place.sequence(at: row.place),
-                createdAt: row.createdAt
-            ) { event in
+            try read(row) { event in
                 // The sequence may stand inside a row.
                 if event.sequence <= sequence { return true }
                 return try body(event)
@@ -129,16 +124,23 @@ struct EventLog {
             return nil
         }
         var found: PackedEvent?
-        try PackedEvents.read(
-            row.packed,
-            of: dealer,
-            from: place.sequence(at: row.place),
-            createdAt: row.createdAt
-        ) { event in
+        try read(row) { event in
             if event.sequence == sequence { found = event }
             return event.sequence < sequence
         }
         return found
+    }
+
+    /// Goes through a row's events until `body` returns false; returns whether it never did.
+    @discardableResult
+    private func read(_ row: Row, _ body: (PackedEvent) throws -> Bool) throws -> Bool {
+        try PackedEvents.read(
+            row.packed,
+            of: dealer,
+            from: place.sequence(at: row.place),
+            createdAt: row.createdAt,
+            body
+        )
     }
 
     /// The rows from the one with the event behind a sequence up to the next mark or the log's end, the newest first.

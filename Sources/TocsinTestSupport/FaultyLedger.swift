@@ -3,8 +3,8 @@ import TocsinCore
 import TocsinLedger
 
 /// A ledger whose next commits fail as told; everything else goes to the real one.
-package final class FaultyLedger: Ledger {
-    private let real: any Ledger
+package final class FaultyLedger: LedgerInFront {
+    package let real: any Ledger
     private let faults = Mutex<[LedgerError]>([])
     private let writeFaults = Mutex<[LedgerError]>([])
 
@@ -22,12 +22,6 @@ package final class FaultyLedger: Ledger {
         return QueuedCommit { () throws(LedgerError) in throw fault }
     }
 
-    package func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }
-
-    package func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] {
-        try await real.load(sites)
-    }
-
     package func write<T: Sendable>(
         _ body: @escaping @Sendable (any LedgerTransaction) throws -> T
     ) async throws -> T {
@@ -35,12 +29,4 @@ package final class FaultyLedger: Ledger {
         if let fault { throw fault }
         return try await real.write(body)
     }
-
-    package func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
-        try await real.read(body)
-    }
-
-    package func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
-    package func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
-    package func close() async throws(LedgerError) { try await real.close() }
 }

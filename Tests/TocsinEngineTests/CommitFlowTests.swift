@@ -57,7 +57,7 @@ import TocsinTestSupport
 }
 
 /// A ledger whose commits nobody hears of until they are let go.
-private final class HeldLedger: Ledger {
+private final class HeldLedger: LedgerInFront {
     private struct State {
         var isHeld = false
         var queued = 0
@@ -65,7 +65,7 @@ private final class HeldLedger: Ledger {
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
-    private let real: any Ledger
+    let real: any Ledger
     private let state = Mutex(State())
 
     init(_ real: any Ledger) { self.real = real }
@@ -119,20 +119,4 @@ private final class HeldLedger: Ledger {
             whenDone: { [self] body in later { queued.whenDone(body) } }
         )
     }
-
-    func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }
-
-    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
-
-    func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T {
-        try await real.write(body)
-    }
-
-    func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
-        try await real.read(body)
-    }
-
-    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
-    func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
-    func close() async throws(LedgerError) { try await real.close() }
 }

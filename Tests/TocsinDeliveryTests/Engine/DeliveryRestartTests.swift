@@ -226,14 +226,14 @@ import TocsinTestSupport
 }
 
 /// A ledger that records nothing while it is frozen.
-private final class FreezingLedger: Ledger {
+private final class FreezingLedger: LedgerInFront {
     private struct State {
         var isFrozen = false
         var refusals = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let real: any Ledger
+    let real: any Ledger
     private let state = Mutex(State())
 
     init(_ real: any Ledger) { self.real = real }
@@ -262,20 +262,4 @@ private final class FreezingLedger: Ledger {
         if isFrozen { throw LedgerError(.full, "no space is left") }
         try await real.record(batch)
     }
-
-    func queue(_ decisions: [Decision]) -> QueuedCommit { real.queue(decisions) }
-
-    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
-
-    func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T {
-        try await real.write(body)
-    }
-
-    func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
-        try await real.read(body)
-    }
-
-    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
-    func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
-    func close() async throws(LedgerError) { try await real.close() }
 }

@@ -198,14 +198,14 @@ import TocsinTestSupport
 }
 
 /// A ledger whose readings are handed over late.
-private final class SlowReading: Ledger {
+private final class SlowReading: LedgerInFront {
     private struct State {
         var isHolding = false
         var held: [CheckedContinuation<Void, Never>] = []
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
-    private let real: any Ledger
+    let real: any Ledger
     private let state = Mutex(State())
 
     init(_ real: any Ledger) { self.real = real }
@@ -249,14 +249,4 @@ private final class SlowReading: Ledger {
         }
         return answer
     }
-
-    func record(_ batch: DeliveryBatch) async throws(LedgerError) { try await real.record(batch) }
-    func queue(_ decisions: [Decision]) -> QueuedCommit { real.queue(decisions) }
-    func write<T: Sendable>(_ body: @escaping @Sendable (any LedgerTransaction) throws -> T) async throws -> T {
-        try await real.write(body)
-    }
-    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
-    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
-    func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
-    func close() async throws(LedgerError) { try await real.close() }
 }

@@ -136,8 +136,8 @@ private struct Unstopped: AttemptSender {
 }
 
 /// A ledger that can be cut off: from then on it takes nothing more.
-private final class CutLedger: Ledger {
-    private let real: any Ledger
+private final class CutLedger: LedgerInFront {
+    let real: any Ledger
     private let isCut = Mutex(false)
 
     init(_ real: any Ledger) { self.real = real }
@@ -166,14 +166,4 @@ private final class CutLedger: Ledger {
         try check()
         return try await real.write(body)
     }
-
-    func load(_ sites: [SiteID]) async throws(LedgerError) -> [SiteID: SiteRecord] { try await real.load(sites) }
-
-    func read<T: Sendable>(_ body: @escaping @Sendable (any LedgerReader) throws -> T) async throws -> T {
-        try await real.read(body)
-    }
-
-    func checkWritable() async throws(LedgerError) { try await real.checkWritable() }
-    func backup(to path: String) async throws(LedgerError) { try await real.backup(to: path) }
-    func close() async throws(LedgerError) { try await real.close() }
 }
