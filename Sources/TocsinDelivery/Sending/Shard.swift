@@ -64,11 +64,6 @@ final class Shard {
     private static let busyPerSpare = 8
     /// As many as an event loop's part of an alarm that goes to a few dozen endpoints.
     private static let sparesMaximum = 16
-    /// A receiver that says nothing has all its attempts end in one moment, and each end costs as much as a delivery: so few are
-    /// left at their deadline at once, and what others send goes on in between.
-    private static let leftAtOnce = 4
-    /// Two thousand on one event loop, which is all that may be in flight, are left within two seconds.
-    private static let pauseOfLeaving = TimeAmount.milliseconds(4)
 
     // MARK: Errands
 
@@ -398,14 +393,17 @@ final class Shard {
         timer = nil
         timerFires = .distantFuture
         let now = NIODeadline.now()
-        for _ in 0..<Self.leftAtOnce {
-            guard let attempt = inFlight.oldest, attempt.deadline <= now else { break }
+        var count = 0
+        while let attempt = inFlight.oldest, attempt.deadline <= now {
+            if count == 0 { count = LeavingPace.count(inFlight: inFlight.count, late: now - attempt.deadline) }
             // What has come of the response tells the tenant more than the timeout alone.
             attempt.connection?.tellProgress()
             fail(attempt, Self.timeout(of: attempt))
+            count -= 1
+            if count == 0 { break }
         }
         while let connection = idleByAge.oldest, connection.expires <= now { closeIdle(connection) }
-        if let attempt = inFlight.oldest { wake(at: max(attempt.deadline, now + Self.pauseOfLeaving)) }
+        if let attempt = inFlight.oldest { wake(at: max(attempt.deadline, now + LeavingPace.pause)) }
         if let connection = idleByAge.oldest { wake(at: connection.expires) }
     }
 

@@ -90,6 +90,19 @@ import Testing
         try await silent.stop()
     }
 
+    @Test(arguments: [1, 4, 100, 560, 2048])
+    func `however many reach their deadline together, all are left within 150 ms`(attempts: Int) {
+        var (left, turns) = (attempts, Int64(0))
+        while left > 0 {
+            let late = TimeAmount.nanoseconds(LeavingPace.pause.nanoseconds * turns)
+            let count = LeavingPace.count(inFlight: left, late: late)
+            #expect(count <= max(LeavingPace.fewest, attempts / 37 + 1), "none has to make up for the others")
+            left -= count
+            turns += 1
+        }
+        #expect(LeavingPace.pause.nanoseconds * (turns - 1) <= LeavingPace.longest.nanoseconds)
+    }
+
     @Test func `who waits for a new connection takes one that becomes free before`() async throws {
         let receiver = try await ScriptedReceiver(
             [[.request, .send(ok), .request, .send(ok), .request, .send(ok)]],
