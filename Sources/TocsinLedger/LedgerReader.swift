@@ -195,6 +195,8 @@ package protocol EventReader {
     func event(_ id: EventID, within reach: Reach) throws -> LoggedEvent?
     func event(at position: EventPosition) throws -> LoggedEvent?
     func lastSequence(of dealer: DealerID) throws -> Int64
+    /// The oldest event that the log still has; where it has none, the one that comes next.
+    func firstSequence(of dealer: DealerID) throws -> Int64
     /// A named durable cursor of a reader (decisions §8); `owner` is the caller that made it.
     func consumer(_ name: String, of dealer: DealerID, owner: String) throws -> Int64?
 }

@@ -101,6 +101,16 @@ struct EventLog {
         }
     }
 
+    /// The oldest event that is kept; where none is, the one that comes next.
+    func firstSequence() throws -> Int64 {
+        var first = end.sequence + 1
+        try eachRow(after: 0, isWhole: false) { row in
+            first = place.sequence(at: row.place)
+            return false
+        }
+        return first
+    }
+
     /// Removes rows with their marks, the oldest first, for as long as `mayGo` says so.
     ///
     /// What is left is whole whenever this ends, so that nobody has to remember how far it got.

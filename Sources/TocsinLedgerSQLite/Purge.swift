@@ -2,18 +2,6 @@ import GRDB
 import TocsinCore
 import TocsinLedger
 
-/// How long things are kept (decisions §14; design, delivery: log).
-enum Retention {
-    static let events: Duration = .seconds(90 * 86_400)
-    static let audit: Duration = .seconds(365 * 86_400)
-    static let attempts: Duration = .seconds(30 * 86_400)
-    /// What was sent to whom is as good as an attempts log.
-    static let notices: Duration = attempts
-    static let relayCommands: Duration = attempts
-    /// As long as the attempts that they sum up.
-    static let settledDeliveries: Duration = attempts
-}
-
 /// Forgets what has outlived its time, a bounded number of rows of each noun.
 ///
 /// Logs are searched from their oldest row and left at the first that is kept, so that a run in vain costs nothing.
@@ -186,7 +174,7 @@ struct Purge {
         return count
     }
 
-    /// The last event that no enabled endpoint has before it and no delivery still waits for.
+    /// The last event that no enabled endpoint and no running task has before it, and no delivery still waits for.
     private func lastUnneeded(of dealer: DealerID) throws -> Int64 {
         let passed = try database.first(
             """
@@ -200,6 +188,18 @@ struct Purge {
             "SELECT min(sequence) FROM exceptional_delivery WHERE dealer_id = ? AND state IN ('retrying', 'waiting', 'parked')",
             [dealer]
         ) { $0.optional(0, $0.integer) }
-        return min((passed ?? nil) ?? .max, ((pending ?? nil) ?? .max) - 1)
+        // A task goes through logs that its endpoint follows, so that no list of all tasks' lanes is needed.
+        let searched = try database.first(
+            """
+            SELECT min(delivery_task_lane.position) FROM endpoint_cursor
+                JOIN delivery_task ON delivery_task.endpoint_id = endpoint_cursor.endpoint_id
+                    AND delivery_task.state = 'running'
+                JOIN delivery_task_lane ON delivery_task_lane.task_id = delivery_task.id
+                    AND delivery_task_lane.dealer_id = endpoint_cursor.dealer_id
+                WHERE endpoint_cursor.dealer_id = ? AND delivery_task_lane.position < delivery_task_lane.last
+            """,
+            [dealer]
+        ) { $0.optional(0, $0.integer) }
+        return min((passed ?? nil) ?? .max, (searched ?? nil) ?? .max, ((pending ?? nil) ?? .max) - 1)
     }
 }

@@ -163,6 +163,7 @@ import TocsinTestSupport
             _ = try transaction.event(at: event.position)
             _ = try transaction.event(event.id, within: .platform)
             _ = try transaction.lastSequence(of: world.dealer.id)
+            _ = try transaction.firstSequence(of: world.dealer.id)
             _ = try transaction.dueDeliveries(of: endpoint.id, by: LedgerWorld.start, limit: 10)
             _ = try transaction.nextDue(of: endpoint.id)
             _ = try transaction.exceptionalDelivery(of: event.position, to: endpoint.id)

@@ -85,6 +85,8 @@ package struct DeliveryTask: Hashable, Sendable {
     package var rate: Int
     package var requestedBy: AuditEntry.Actor
     package var lanes: [Lane]
+    /// Entries of its range that the retention had taken when it was made.
+    package var missed: Int64
     package var state: State
     package var phase: Phase
     /// Why it failed, as a code.
@@ -108,6 +110,7 @@ package struct DeliveryTask: Hashable, Sendable {
         rate: Int = TaskPace.defaultRate,
         requestedBy: AuditEntry.Actor,
         lanes: [Lane],
+        missed: Int64 = 0,
         createdAt: Instant
     ) {
         self.init(
@@ -124,6 +127,7 @@ package struct DeliveryTask: Hashable, Sendable {
         self.types = types
         self.siteID = siteID
         self.lanes = lanes
+        self.missed = missed
         phase = endpoint.ordering == .site ? .starting : .placing
     }
 
@@ -149,6 +153,7 @@ package struct DeliveryTask: Hashable, Sendable {
         self.requestedBy = requestedBy
         self.createdAt = createdAt
         lanes = []
+        missed = 0
         state = .running
         phase = .placing
         matched = 0

@@ -23,6 +23,7 @@ enum Schema {
         ("0016 event order", Migration0016.migrate),
         ("0017 remains", Migration0017.migrate),
         ("0018 attempt spans", Migration0018.migrate),
+        ("0019 missed entries", Migration0019.migrate),
     ]
 
     /// The version that this program reads and writes.

@@ -118,9 +118,9 @@ extension SQLiteTransaction {
         try database.run(
             """
             INSERT INTO delivery_task (kind, endpoint_id, app_id, dealer_id, partner_id, since, until, types, site_id,
-                rate, actor_kind, actor_id, created_at, state, phase, reason, matched, delivered, dead, withdrawn,
-                retrying, waiting, updated_at, ended_at, id)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                rate, actor_kind, actor_id, created_at, missed, state, phase, reason, matched, delivered, dead,
+                withdrawn, retrying, waiting, updated_at, ended_at, id)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             task.fixedValues + task.changingValues + [task.id]
         )
@@ -248,7 +248,7 @@ extension DeliveryTask {
     fileprivate static let select = """
         SELECT id, kind, endpoint_id, app_id, dealer_id, partner_id, since, until, types, site_id, rate, actor_kind,
             actor_id, created_at, state, phase, reason, matched, delivered, dead, withdrawn, retrying, waiting,
-            updated_at, ended_at FROM delivery_task
+            updated_at, ended_at, missed FROM delivery_task
         """
 
     fileprivate init(_ row: ResultRow) throws {
@@ -276,6 +276,7 @@ extension DeliveryTask {
         counts.waiting = row.integer(22)
         updatedAt = row.instant(23)
         endedAt = row.optional(24, row.instant)
+        missed = row.integer(25)
     }
 
     fileprivate var fixedValues: [any Bindable] {
@@ -286,7 +287,7 @@ extension DeliveryTask {
         }
         return [kind.rawValue, endpointID] + owners + [
             since, until, types.map { WordList.text($0.map(\.rawValue)) }, siteID, rate, requestedBy.kind.rawValue,
-            requestedBy.id, createdAt,
+            requestedBy.id, createdAt, missed,
         ]
     }
 

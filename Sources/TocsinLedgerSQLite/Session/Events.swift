@@ -77,6 +77,10 @@ extension SQLiteReading {
         try database.number("SELECT last_sequence FROM dealer WHERE id = ?", [dealer])
     }
 
+    func firstSequence(of dealer: DealerID) throws -> Int64 {
+        try EventLog(of: dealer, database)?.firstSequence() ?? 1
+    }
+
     func consumer(_ name: String, of dealer: DealerID, owner: String) throws -> Int64? {
         try database.first(
             "SELECT sequence FROM consumer WHERE dealer_id = ? AND owner = ? AND name = ?",

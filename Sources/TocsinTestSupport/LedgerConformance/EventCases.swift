@@ -11,6 +11,8 @@ extension LedgerConformance {
         LedgerCase("a filtered reader skips nothing and comes to the end", filteredPaging),
         LedgerCase("a sparse filter is searched in bounded steps", sparseFilter),
         LedgerCase("events are found by id and by position", eventLookups),
+        LedgerCase("the first sequence is that of the oldest event that is kept", firstSequences),
+        LedgerCase("what is missed since an instant is told where that cannot be ruled out", missedSince),
         LedgerCase("a named consumer's place is kept for its owner", consumers),
     ]
 
@@ -25,6 +27,70 @@ extension LedgerConformance {
         try expect(events.allSatisfy { $0.dealerID == world.dealer.id }, "another dealer's event")
         try expectEqual(try await ledger.read { try $0.events(of: world.dealer.id, after: 8, limit: 4) }, [])
         try expectEqual(try await ledger.read { try $0.lastSequence(of: DealerID(stored: "dlr_none")) }, 0)
+    }
+
+    private static func firstSequences(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let other = try await LedgerWorld.make(in: ledger, name: "Bolt")
+        func first(_ dealer: DealerID) async throws -> Int64 {
+            try await ledger.read { try $0.firstSequence(of: dealer) }
+        }
+        try expectEqual(try await first(DealerID(stored: "dlr_none")), 1)
+        try expectEqual(try await first(world.dealer.id), 1)
+        // Beside another's, of rows that hold one event and rows that hold many.
+        for count in 1...40 {
+            for world in [world, other] {
+                _ = try await ledger.write { transaction in
+                    let drafts = (0..<count % 7 + 1).map { _ in world.arming() }
+                    return try transaction.append(drafts, to: world.dealer.id, at: LedgerWorld.start)
+                }
+            }
+        }
+        try expectEqual(try await first(world.dealer.id), 1)
+        let late = LedgerWorld.start + .seconds(200 * 86_400)
+        var seen: Set<Int64> = []
+        while let oldest = try await ledger.read({ try $0.events(of: world.dealer.id, after: 0, limit: 1).first }) {
+            try expectEqual(try await first(world.dealer.id), oldest.sequence)
+            try expectEqual(
+                try await ledger.read { try $0.missed(of: world.dealer.id, after: 2) },
+                max(0, oldest.sequence - 3)
+            )
+            seen.insert(oldest.sequence)
+            _ = try await ledger.write { try $0.purge(now: late, limit: 9) }
+        }
+        try expect(seen.count > 10, "purged in one go")
+        let last = try await ledger.read { try $0.lastSequence(of: world.dealer.id) }
+        try expectEqual(try await first(world.dealer.id), last + 1)
+        _ = try await ledger.commit([world.decision(version: 1)])
+        try expectEqual(try await first(world.dealer.id), last + 1)
+    }
+
+    private static func missedSince(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let start = LedgerWorld.start
+        let day: Duration = .seconds(86_400)
+        for number in 0..<3 {
+            _ = try await ledger.write { [now = start + day * number] transaction in
+                try transaction.append([world.arming(at: now), world.arming(at: now)], to: world.dealer.id, at: now)
+            }
+        }
+        func missed(since instant: Instant, at now: Instant) async throws -> Int64 {
+            try await ledger.read { try $0.missed(of: world.dealer.id, since: instant, now: now) }
+        }
+        let now = start + Retention.events
+        try expectEqual(try await missed(since: start - day, at: now), 0)
+        _ = try await ledger.write { try $0.purge(now: now, limit: 100) }
+        try expectEqual(try await missed(since: start - day, at: now), 2)
+        try expectEqual(try await missed(since: start, at: now), 2)
+        // The retention has not come there.
+        try expectEqual(try await missed(since: start + .milliseconds(1), at: now), 0)
+        let later = now + day * 50
+        try expectEqual(try await missed(since: start + day, at: later), 2)
+        // The log has what was before.
+        try expectEqual(try await missed(since: start + day + .milliseconds(1), at: later), 0)
+        _ = try await ledger.write { try $0.purge(now: later, limit: 100) }
+        try expectEqual(try await missed(since: start + day * 3, at: later), 6)
+        try expectEqual(try await missed(since: later - day, at: later), 0)
     }
 
     private static func filters(_ ledger: any Ledger) async throws {

@@ -22,6 +22,7 @@ extension LedgerConformance {
         LedgerCase("purge takes as much as it may while there is more, whatever decisions hold", purgeTellsOfMore),
         LedgerCase("purge keeps events that an enabled endpoint has before it", purgeKeepsBeforeCursor),
         LedgerCase("purge keeps events that a delivery waits for", purgeKeepsPending),
+        LedgerCase("purge keeps events that a running task has before it", purgeKeepsSearched),
         LedgerCase("purge goes past what one dealer keeps", purgeGoesPast),
     ]
 
@@ -259,6 +260,39 @@ extension LedgerConformance {
         try await ledger.write { [disabled] in try $0.update(disabled) }
         try expectEqual(try await purge(), [5, 6])
         try expectEqual(try await ledger.read { try $0.verify() }, [])
+    }
+
+    private static func purgeKeepsSearched(_ ledger: any Ledger) async throws {
+        let world = try await LedgerWorld.make(in: ledger)
+        let endpoint = try await world.addEndpoint()
+        let idle = try await world.addEndpoint()
+        for version: Int64 in 1...4 { _ = try await ledger.commit([world.decision(version: version)]) }
+        let end = [endpoint, idle].map {
+            EndpointCursor(endpointID: $0.id, position: EventPosition(dealerID: world.dealer.id, sequence: 8))
+        }
+        try await ledger.record(DeliveryBatch(cursors: end))
+        var task = DeliveryTask(
+            id: world.random.id(at: LedgerWorld.start),
+            kind: .replay,
+            endpoint: endpoint,
+            since: LedgerWorld.start,
+            until: LedgerWorld.start,
+            requestedBy: AuditEntry.Actor(.admin, "tok_1"),
+            lanes: [DeliveryTask.Lane(dealerID: world.dealer.id, position: 2, end: 6)],
+            createdAt: LedgerWorld.start
+        )
+        try await ledger.write { [task] in try $0.insert(task) }
+        let late = LedgerWorld.start + .seconds(200 * days)
+        func kept() async throws -> [Int64] {
+            _ = try await ledger.write { try $0.purge(now: late, limit: 100) }
+            return try await ledger.read { try $0.events(of: world.dealer.id, after: 0, limit: 100).map(\.sequence) }
+        }
+        try expectEqual(try await kept(), [3, 4, 5, 6, 7, 8])
+        task.lanes[0].position = 4
+        try await ledger.write { [task] in try $0.update(task) }
+        try expectEqual(try await kept(), [5, 6, 7, 8])
+        _ = try await ledger.write { [task] in try $0.cancel(task, at: late) }
+        try expectEqual(try await kept(), [])
     }
 
     private static func purgeGoesPast(_ ledger: any Ledger) async throws {

@@ -47,6 +47,7 @@ extension LedgerConformance {
         first.types = [.partitionArmed, .alarmCreated]
         first.siteID = world.site.id
         first.rate = 7
+        first.missed = 1_234
         var second = task(world, partners, .resendFailed)
         second.since = nil
         second.phase = .starting
