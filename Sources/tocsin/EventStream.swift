@@ -1,9 +1,22 @@
+import TocsinJSON
+import TocsinServer
+
 /// One event of a `text/event-stream`.
 struct ServerSentEvent: Hashable, Sendable {
     /// The last id that the stream named: where to go on after a break.
     var id: String
     var type: String
     var data: String
+
+    /// What to say where this is no event of the log, but tells of some that are gone; it has no place of its own.
+    var missedWarning: String? {
+        guard type == EventStream.missedType else { return nil }
+        let told = try? JSONParser.parse(data)
+        let (missed, first) = (told?["missed"]?.integer, told?["first_sequence"]?.integer)
+        return
+            "WARNING: \(missed.map(String.init) ?? "some") entries of the log are missed: the server has forgotten what lies before "
+            + "#\(first.map(String.init) ?? "?")"
+    }
 }
 
 /// Reads a `text/event-stream` from pieces as they arrive.

@@ -39,6 +39,30 @@ extension EndToEnd {
         }
 
         @Test(.timeLimit(.minutes(5)))
+        func `listen warns of what is missed, posts it to nobody, and keeps its place`() async throws {
+            let missed = "event: tocsin.missed\ndata: {\"missed\":3,\"first_sequence\":5}\n\n"
+            let event = "id: 5\nevent: partition.armed\ndata: {\"id\":\"evt_5\"}\n\n"
+            // The first stream breaks off behind the warning.
+            try await Receiver.with { arrival, count in
+                if arrival.path == "/hook" { return .accepted }
+                return Answer(status: 200, body: count == 0 ? missed : missed + event)
+            } _: { receiver in
+                let outcome = try await Command(
+                    Program.executable,
+                    ["listen", "--url", receiver.url(""), "--forward", receiver.url(), "--after", "1", "--count", "1"],
+                    environment: ["TOCSIN_API_KEY": "tcs_live_x"]
+                ).outcome(within: .seconds(30))
+                #expect(outcome.status == 0, "\(outcome)")
+                #expect(outcome.errors.contains("WARNING: 3 entries of the log are missed"), "\(outcome)")
+                #expect(!outcome.output.contains("tocsin.missed"), "\(outcome)")
+                let arrivals = receiver.arrivals.current
+                #expect(arrivals.map(\.path) == ["/v1/events/stream", "/v1/events/stream", "/hook"])
+                #expect(arrivals.map { $0.header("Last-Event-ID") } == ["1", "1", nil])
+                #expect(arrivals.last?.type == "partition.armed")
+            }
+        }
+
+        @Test(.timeLimit(.minutes(5)))
         func `open streams end when the server stops`() async throws {
             try await Installation.with(Fleet.one()) { installation in
                 let server = try await installation.start()

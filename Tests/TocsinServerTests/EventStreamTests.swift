@@ -6,6 +6,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 import TocsinCore
+import TocsinEngine
 import TocsinJSON
 import TocsinLedger
 
@@ -50,6 +51,61 @@ import TocsinLedger
                 try await world.toggle(scene, times: 2)
                 let events = try await stream.events(2)
                 #expect(events.allSatisfy { $0.type == "partition.disarmed" && $0.id > 3 })
+            }
+        }
+    }
+
+    @Test func `a reader that the retention was faster than is told first what it has missed`() async throws {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            let admin = try await world.dealerAdmin(of: scene.dealer)
+            try await world.toggle(scene, times: 4)
+            try await world.forget(4)
+            for (query, headers) in [("?after=1", [:]), ("", [.lastEventID: "1"])] as [(String, HTTPFields)] {
+                try await world.following(as: admin, query, headers: headers) { stream in
+                    try await stream.expect(": following from 1")
+                    // Without an id: the reader's own last one stays.
+                    try await stream.expect("event: tocsin.missed\ndata: {\"missed\":3,\"first_sequence\":5}")
+                    #expect(try await stream.events(4).map(\.id) == [5, 6, 7, 8])
+                }
+            }
+            // A filter that lets nothing through does not hide it.
+            try await world.following(as: admin, "?after=3&type=alarm.created") { stream in
+                try await stream.expect(": following from 3")
+                try await stream.expect("event: tocsin.missed\ndata: {\"missed\":1,\"first_sequence\":5}")
+            }
+            try await world.following(as: admin, "?after=4") { stream in
+                try await stream.expect(": following from 4")
+                #expect(try await stream.events(4).map(\.id) == [5, 6, 7, 8])
+            }
+        }
+    }
+
+    @Test func `a reader that the retention overtakes while it follows is told, too`() async throws {
+        try await ServerWorld.run { world in
+            let scene = try await world.scene()
+            let admin = try await world.dealerAdmin(of: scene.dealer)
+            try await world.toggle(scene, times: 2)
+            try await world.following(as: admin, "?after=0&type=partition.armed") { stream in
+                try await stream.expect(": following from 0")
+                #expect(try await stream.events(1).map(\.type) == ["partition.armed"])
+                // Not announced to anybody, so that the stream looks only when they are gone.
+                let late = world.clock.now + .seconds(200 * 86_400)
+                _ = try await world.ledger.write { transaction in
+                    let drafts = (0..<3).map { number in
+                        EventDraft(
+                            id: world.services.randomness.id(at: world.clock.now),
+                            siteID: nil,
+                            partitionID: nil,
+                            body: .testPing(TestPing(endpointID: EndpointID(stored: "ep_1"), message: "\(number)"))
+                        )
+                    }
+                    _ = try transaction.append(drafts, to: DealerID(stored: scene.dealer), at: world.clock.now)
+                    return try transaction.purge(now: late, limit: 100)
+                }
+                try await world.toggle(scene, times: 1)
+                try await stream.expect("event: tocsin.missed\ndata: {\"missed\":3,\"first_sequence\":8}")
+                #expect(try await stream.events(1).map(\.type) == ["partition.armed"])
             }
         }
     }

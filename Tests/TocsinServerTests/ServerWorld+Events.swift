@@ -51,6 +51,12 @@ extension ServerWorld {
         }
     }
 
+    /// Lets the retention take so many of the oldest events: two for each time that a site was toggled.
+    func forget(_ count: Int) async throws {
+        let late = clock.now + .seconds(200 * 86_400)
+        _ = try await ledger.write { try $0.purge(now: late, limit: count) }
+    }
+
     func lastSequence(of dealer: String) async throws -> Int64 {
         try await ledger.read { try $0.lastSequence(of: DealerID(stored: dealer)) }
     }

@@ -105,8 +105,11 @@ enum EndpointActions {
         replies: [
             .ok(
                 "The enabled endpoint.",
-                Schema.object(EndpointOperations.members + [.optional("skipped", SkippedBacklog.schema)])
-                    .named("EnabledEndpoint")
+                Schema.object(
+                    EndpointOperations.members + [
+                        .optional("skipped", SkippedBacklog.schema), .optional("missed", missedSchema),
+                    ]
+                ).named("EnabledEndpoint")
             )
         ],
         errors: [.endpointNotFound, .endpointEnabled, .timestampNotUTC],
@@ -134,16 +137,22 @@ enum EndpointActions {
                     skipped = try SkippedBacklog(of: endpoint, transaction)
                     skipped?.retries = try transaction.withdrawDeliveries(of: id, at: now)
                 }
+                let missed =
+                    try mode == "skip"
+                    ? nil : missed(by: id, since: mode == "replay" ? since : nil, at: now, transaction)
                 try moveCursors(of: id, mode: mode, since: since, transaction)
                 var object = EndpointOperations.object(endpoint)
                 object["skipped"] = skipped?.json
+                object["missed"] = missed.map(JSON.integer)
+                let clause = skipped?.clause ?? missed.flatMap(missedClause)
                 var change = EndpointOperations.change(
                     .ok(.object(object)),
                     "endpoint.enable",
                     endpoint,
-                    "The endpoint was enabled (\(mode)\(skipped.map { ": \($0.clause)" } ?? ""))."
+                    "The endpoint was enabled (\(mode)\(clause.map { ": \($0)" } ?? ""))."
                 )
                 change.details["skipped"] = skipped?.json
+                change.details["missed"] = missed.map(JSON.integer)
                 return change
             }
             await call.services.deliveries.endpointChanged(id)
@@ -209,6 +218,33 @@ enum EndpointActions {
                 throw APIError(.timestampNotUTC, "\"\(field)\" must be in UTC: end it with Z or +00:00.", field: field)
             }
         }
+    }
+
+    private static let missedSchema = Schema.count.described(
+        """
+        With `resume` and `replay`: entries of the dealer's log, subscribed to or not, that the retention has taken before \
+        the endpoint came to them. With `replay` at most so many: when they were committed nobody knows any more.
+        """
+    )
+
+    /// Counts what is gone from the part of the log that the endpoint is to get; to be asked before its place is moved.
+    private static func missed(
+        by endpoint: EndpointID,
+        since: Instant?,
+        at now: Instant,
+        _ reader: any LedgerReader
+    ) throws -> Int64 {
+        try reader.cursors(of: endpoint).reduce(0) { sum, cursor in
+            let missed =
+                try since.map { try reader.missed(of: cursor.dealerID, since: $0, now: now) }
+                ?? reader.missed(of: cursor.dealerID, after: cursor.sequence)
+            return sum + missed
+        }
+    }
+
+    /// For the audit log's sentence.
+    static func missedClause(_ count: Int64) -> String? {
+        count == 0 ? nil : "\(count) entries of the log are missed, which the retention has taken"
     }
 
     private static func moveCursors(

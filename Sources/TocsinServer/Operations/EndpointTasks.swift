@@ -139,6 +139,7 @@ enum EndpointTasks {
         if let strange = types?.subtracting(endpoint.events).map(\.rawValue).min() {
             throw APIError.invalid("types", "names \(strange), which the endpoint does not subscribe to")
         }
+        let parts = try reader.cursors(of: endpoint.id).map { try range.part($0, endpoint, reader) }
         return DeliveryTask(
             id: id,
             kind: kind,
@@ -149,7 +150,8 @@ enum EndpointTasks {
             siteID: try site(of: endpoint, call, reader),
             rate: try rate(of: endpoint, call),
             requestedBy: call.caller.actor,
-            lanes: try reader.cursors(of: endpoint.id).compactMap { try range.lane($0, endpoint, reader) },
+            lanes: parts.map(\.lane).filter { $0.remaining > 0 },
+            missed: parts.reduce(0) { $0 + $1.missed },
             createdAt: call.receivedAt
         )
     }
@@ -182,9 +184,11 @@ private struct TaskRange {
     let after: Int64?
     let until: Instant?
     let through: Int64?
+    private let now: Instant
 
     init(_ kind: DeliveryTask.Kind, _ call: Call) throws {
         self.kind = kind
+        now = call.receivedAt
         let body = call.body
         since = try body.optionalString("since").map { try EndpointActions.utc($0, field: "since") }
         until = try body.optionalString("until").map { try EndpointActions.utc($0, field: "until") }
@@ -200,8 +204,12 @@ private struct TaskRange {
         if let since, let until, until < since { throw APIError.invalid("until", "lies before \"since\"") }
     }
 
-    /// What is to be searched of one log; none where that is nothing.
-    func lane(_ cursor: EventPosition, _ endpoint: Endpoint, _ reader: any LedgerReader) throws -> DeliveryTask.Lane? {
+    /// What is to be searched of one log, and how many entries in front of that are gone.
+    func part(
+        _ cursor: EventPosition,
+        _ endpoint: Endpoint,
+        _ reader: any LedgerReader
+    ) throws -> (lane: DeliveryTask.Lane, missed: Int64) {
         if after != nil || through != nil, case .partner = endpoint.owner {
             throw APIError.invalid(
                 after != nil ? "after" : "through",
@@ -211,15 +219,20 @@ private struct TaskRange {
         var lane = DeliveryTask.Lane(dealerID: cursor.dealerID, position: 0, end: 0)
         switch kind {
         case .replay:
-            lane.position =
-                try after ?? since.map { try reader.lastSequence(of: cursor.dealerID, before: $0) } ?? 0
+            let start = try after ?? since.map { try reader.lastSequence(of: cursor.dealerID, before: $0) } ?? 0
+            let gone = try reader.firstSequence(of: cursor.dealerID) - 1
+            lane.position = max(start, gone)
             // An instant is a whole millisecond; what was committed in it belongs to it.
             let last = try until.map { try reader.lastSequence(of: cursor.dealerID, before: $0 + .milliseconds(1)) }
             lane.end = min(through ?? last ?? .max, cursor.sequence)
+            let missed =
+                try after.map { min(gone, lane.end) - $0 }
+                ?? since.map { min(lane.end, try reader.missed(of: cursor.dealerID, since: $0, now: now)) }
+            return (lane, max(0, missed ?? 0))
         case .resendFailed:
             // Failures are found by their own time: the event may be older.
             lane.end = try reader.lastSequence(of: cursor.dealerID)
         }
-        return lane.remaining > 0 ? lane : nil
+        return (lane, 0)
     }
 }

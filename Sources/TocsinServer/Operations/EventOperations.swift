@@ -27,6 +27,16 @@ enum EventOperations {
     ]
     private static let consumerName = Schema.string(1...100).described("The name of a durable cursor of this caller.")
 
+    private static let first = Schema.count.described(
+        "The oldest event that the log still has; where it has none, the one that comes next."
+    )
+    private static let missed = Schema.count.described(
+        """
+        Entries of the log behind the place that was named, whatever the filter, that the retention has taken before they \
+        were read. 0 where no place was named.
+        """
+    )
+
     // MARK: Operations
 
     private static let list = Operation(
@@ -37,7 +47,8 @@ enum EventOperations {
         summary: "Read the log",
         notes: """
             In the order of `sequence`. Go on with `after` = `last_sequence`: it is where the search ended, so nothing \
-            is skipped and nothing is searched twice, also where a filter lets little through.
+            is skipped and nothing is searched twice, also where a filter lets little through. `missed` above 0 says that \
+            the retention was faster than the reader.
             """,
         callers: .admins.withApps.withPartners,
         query: filters + [
@@ -51,6 +62,8 @@ enum EventOperations {
                 "A part of the log.",
                 .object([
                     .required("data", .array(of: item, count: 0...200)),
+                    .required("first_sequence", first),
+                    .required("missed", missed),
                     .required("last_sequence", .count),
                     .required("next_cursor", Schema.string(0...1000).nullable),
                 ])
@@ -61,7 +74,8 @@ enum EventOperations {
             let page = try call.page
             return try await call.read { reader in
                 let view = try LogView(call, reader)
-                let after = try start(call, view, page, reader)
+                let named = try place(call, view, page, reader)
+                let after = named ?? 0
                 let last = try reader.lastSequence(of: view.dealerID)
                 try view.refuse(after, beyond: last, field: page.after == nil ? "after" : "cursor")
                 let found = try reader.events(
@@ -70,10 +84,13 @@ enum EventOperations {
                     filter: view.filter,
                     limit: page.limit
                 )
+                let first = try reader.firstSequence(of: view.dealerID)
                 var writer = JSONWriter(reserving: 4096)
                 writer.object { writer in
                     writer.name("data")
                     writer.array { writer in for event in found.events { event.writeItem(to: &writer) } }
+                    writer.member("first_sequence", first)
+                    writer.member("missed", named.map { max(0, first - 1 - $0) } ?? 0)
                     writer.member("last_sequence", max(found.searchedTo, after))
                     let next = found.searchedTo < last ? Cursor.encode(String(found.searchedTo)) : nil
                     writer.member("next_cursor", JSON(next))
@@ -125,12 +142,13 @@ enum EventOperations {
 
     // MARK: Parts
 
-    private static func start(
+    /// The place behind which the caller reads on; none where it names none, and begins with what there is.
+    private static func place(
         _ call: Call,
         _ view: LogView,
         _ page: PageRequest,
         _ reader: any LedgerReader
-    ) throws -> Int64 {
+    ) throws -> Int64? {
         if let cursor = page.after {
             guard let sequence = Int64(cursor) else {
                 throw APIError(.invalidCursor, "The cursor is not one of this list.", field: "cursor")
@@ -138,7 +156,7 @@ enum EventOperations {
             return sequence
         }
         if let after = call.query.optionalInteger("after") { return Int64(after) }
-        guard let name = call.query.optionalString("consumer") else { return 0 }
+        guard let name = call.query.optionalString("consumer") else { return nil }
         guard let sequence = try reader.consumer(name, of: view.dealerID, owner: call.caller.key) else {
             throw APIError(
                 .consumerNotFound,

@@ -8,9 +8,11 @@ import TocsinJSON
 import TocsinLedger
 
 /// The log as server-sent events (decisions §8): `id` is the sequence, `event` the type, `data` the body.
-enum EventStream {
+package enum EventStream {
     /// How often a quiet stream shows that it lives; proxies close what says nothing for longer.
     static let heartbeat: Duration = .seconds(15)
+    /// The type of what is no event, but tells of events that the retention has taken before the reader came to them.
+    package static let missedType = "tocsin.missed"
     /// Events written between two looks at the connection.
     static let batch = 100
 
@@ -22,7 +24,9 @@ enum EventStream {
         summary: "Follow the log",
         notes: """
             Server-sent events. Starts behind `Last-Event-ID` or `after`, without either at the end of the log. The \
-            stream ends when the server stops or the credential is revoked: reconnect with `Last-Event-ID`.
+            stream ends when the server stops or the credential is revoked: reconnect with `Last-Event-ID`. Where the \
+            retention was faster than the reader, an event `tocsin.missed` without `id` tells it first: how many entries \
+            of the log are `missed`, and the `first_sequence` that there still is.
             """,
         callers: .admins.withApps.withPartners,
         query: EventOperations.filters + [.optional("after", .count)],
@@ -63,6 +67,15 @@ enum EventStream {
         return sequence
     }
 
+    /// Has no id, so that whoever breaks off here comes back to the place that was.
+    private static func missed(_ count: Int64, before first: Int64) -> ByteBuffer {
+        let data: JSON = ["missed": .integer(count), "first_sequence": .integer(first)]
+        var buffer = ByteBuffer(string: "event: \(missedType)\ndata: ")
+        buffer.writeBytes(data.bytes)
+        buffer.writeString("\n\n")
+        return buffer
+    }
+
     private static func run(
         _ call: Call,
         dealer: DealerID,
@@ -79,10 +92,14 @@ enum EventStream {
                 let found = try? await call.read({ reader in
                     let view = try LogView(call, reader)
                     let found = try reader.events(of: dealer, after: from, filter: view.filter, limit: batch)
-                    return (found.events, found.searchedTo, try reader.lastSequence(of: dealer))
+                    // Whoever gets the very next event has missed none.
+                    let isNext = found.searchedTo == from || found.events.first?.sequence == from + 1
+                    let first = isNext ? from + 1 : try reader.firstSequence(of: dealer)
+                    return (found.events, found.searchedTo, first, try reader.lastSequence(of: dealer))
                 })
             else { return }
-            let (events, searchedTo, last) = found
+            let (events, searchedTo, first, last) = found
+            if first > from + 1 { try await writer.write(missed(first - 1 - from, before: first)) }
             for event in events { try await writer.write(event.sse) }
             position = max(position, searchedTo)
             if position >= last {

@@ -46,6 +46,15 @@ enum TaskOperations {
         .optional("types", .array(of: .oneOf(EventType.self), count: 0...EventType.allCases.count)),
         .optional("site_id", .id(SiteNoun.prefix)),
         .required("rate_per_second", .count),
+        .required(
+            "missed",
+            Schema.count.described(
+                """
+                Entries of its range that the retention had taken when it was made, whether or not they were for the \
+                endpoint. From an instant on at most so many: when they were committed nobody knows any more.
+                """
+            )
+        ),
         .required("requested_by", .object([.required("kind", .string(1...16)), .required("id", .string(0...64))])),
         .required("progress", progress),
         .required("created_at", .time),
@@ -192,6 +201,7 @@ enum TaskOperations {
         object["types"] = task.types.map { JSON($0.map(\.rawValue).sorted()) }
         object["site_id"] = task.siteID.map { .string($0.text) }
         object["rate_per_second"] = JSON(task.rate)
+        object["missed"] = .integer(task.missed)
         object["requested_by"] = ["kind": .string(task.requestedBy.kind.rawValue), "id": .string(task.requestedBy.id)]
         object["progress"] = progress(task, counts, at: now)
         object["created_at"] = .string(task.createdAt.rfc3339Milliseconds)

@@ -62,6 +62,10 @@ struct Listen: AsyncParsableCommand {
                         throw ProgramError.failed("\(url) does not send an event stream")
                     }
                     for event in events {
+                        if let warning = event.missedWarning {
+                            Console.note(warning)
+                            continue
+                        }
                         last = event.id
                         await show(event, forwarder)
                         seen += 1
