@@ -25,7 +25,8 @@ import TocsinTestSupport
             #expect(off.order == .off && off.relayID == relay)
             _ = try await stage.command(of: relay, once: .sent)
             #expect(try await stage.state(of: relay) == nil)
-            #expect(try await stage.audit().map(\.action).prefix(2) == ["relay.end", "relay.activate"])
+            let actions = try await stage.audit().prefix(2).map(\.action)
+            #expect(actions == ["relay.end", "relay.activate"])
         }
     }
 
@@ -151,6 +152,34 @@ import TocsinTestSupport
             let off = await stage.bridge.next()
             #expect(off.relayID == relay && off.order == .off && off.id != on.id)
             _ = try await stage.command(of: relay, once: .sent)
+        }
+    }
+
+    @Test func `a command that ends while the ledger is asked what is due is not sent anew`() async throws {
+        let ledger = try SQLiteLedger.open(.memory)
+        let world = try await LedgerWorld.make(in: ledger)
+        let slow = SlowReading(ledger)
+        try await withRelays(ledger: slow, world: world) { stage in
+            let relay = try await stage.relay("Siren")
+            stage.bridge.hold { $0.relayID == relay }
+            try await stage.order(.activate(seconds: 60), relay)
+            #expect(await stage.bridge.next().relayID == relay)
+
+            slow.hold()
+            let other = try await stage.relay("Gate")
+            try await stage.order(.deactivate, other)
+            await slow.waitForHeld(1)
+            stage.bridge.release()
+            while try await ledger.read({ try $0.lastCommand(of: relay, within: .platform) })?.state != .sent {
+                await Task.yield()
+            }
+            // The service is told of the end a moment later.
+            for _ in 0..<1_000 { await Task.yield() }
+            slow.letGo()
+
+            #expect(await stage.bridge.next().relayID == other)
+            _ = try await stage.command(of: other, once: .sent)
+            #expect(try await stage.command(of: relay, once: .sent).attempts == 1)
         }
     }
 

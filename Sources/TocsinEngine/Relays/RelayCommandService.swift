@@ -36,7 +36,7 @@ package final class RelayCommandService: Service, RelayCommandSink {
     private let clock: any WallClock
     private let logger: Logger
     private let signal = WakeSignal()
-    private let underWay = Mutex<[RelayID: RelayCommand]>([:])
+    private let attempts = Mutex(Attempts())
     private let outcomes = Dictionary(
         uniqueKeysWithValues: RelayCommand.State.allCases.map {
             ($0, Counter(label: "tocsin_relay_commands_total", dimensions: [("outcome", $0.rawValue)]))
@@ -65,6 +65,13 @@ package final class RelayCommandService: Service, RelayCommandSink {
         self.logger = logger
     }
 
+    /// What is being sent, and what is not to be sent because a look at the ledger came too early to know better.
+    private struct Attempts {
+        var underWay: [RelayID: RelayCommand] = [:]
+        /// Relays whose attempts have ended since the ledger was last asked for what is due.
+        var ended: Set<RelayID> = []
+    }
+
     package func relayCommandsStored() { signal.signal() }
 
     /// Runs until graceful shutdown, which breaks off what is being sent; that is sent again after the next start.
@@ -87,6 +94,7 @@ package final class RelayCommandService: Service, RelayCommandSink {
     /// are looked at when one of these ends.
     private func startDue(_ group: inout DiscardingTaskGroup) async -> Instant? {
         let now = clock.now
+        attempts.withLock { $0.ended = [] }
         do {
             let (due, next) = try await ledger.read { reader in
                 (
@@ -105,20 +113,27 @@ package final class RelayCommandService: Service, RelayCommandSink {
     }
 
     /// Counts the command as under way, if its relay, site, dealer and the whole leave room for it.
+    ///
+    /// What was read while the relay's last attempt ended may tell of that one: the end has the ledger asked again.
     private func admit(_ command: RelayCommand) -> Bool {
-        underWay.withLock { underWay in
-            guard underWay[command.relayID] == nil, underWay.count < Self.concurrency,
+        attempts.withLock { attempts in
+            let underWay = attempts.underWay
+            guard !attempts.ended.contains(command.relayID), underWay[command.relayID] == nil,
+                underWay.count < Self.concurrency,
                 underWay.values.count(where: { $0.siteID == command.siteID }) < Self.concurrencyPerSite,
                 underWay.values.count(where: { $0.dealerID == command.dealerID }) < Self.concurrencyPerDealer
             else { return false }
-            underWay[command.relayID] = command
+            attempts.underWay[command.relayID] = command
             return true
         }
     }
 
     private func deliver(_ item: DueRelayCommand) async {
         if let outcome = await attempt(item) { await record(outcome, of: item.command) }
-        underWay.withLock { _ = $0.removeValue(forKey: item.command.relayID) }
+        attempts.withLock { attempts in
+            attempts.underWay[item.command.relayID] = nil
+            attempts.ended.insert(item.command.relayID)
+        }
         signal.signal()
     }
 
