@@ -13,6 +13,7 @@ extension EndpointConsumer {
         rowsBeyond = rowsBeyond.map { min($0, now) } ?? now
         // A load that is under way may have read before they were there.
         if let loading { self.loading?.evictedDue = loading.evictedDue.map { min($0, now) } ?? now }
+        loading?.touched.formUnion(hastened)
         if !hastened.isEmpty {
             for var held in takeRetries(where: { hastened.contains($0.event.position) && $0.due > now }) {
                 held.due = now

@@ -51,6 +51,17 @@ struct `Rows of tasks` {
         #expect(sends.map(\.number) == [2])
     }
 
+    @Test func `a retry that a task hastens while rows are loaded is made at once`() {
+        var consumer = Sample.consumer(cursor: 9, tail: 9)
+        #expect(consumer.rowsWereAdded(hastened: [], at: now).loads.count == 1)
+        let old = row(1, .retrying, due: now + .seconds(3_600))
+        #expect(consumer.rowsWereAdded(hastened: [old.row.position], at: now).loads.isEmpty)
+        // What was read before the task is not what the ledger says since.
+        let again = consumer.loaded([old], isComplete: true, at: now)
+        #expect(again.sends.isEmpty && again.loads.count == 1)
+        #expect(consumer.loaded([row(1)], isComplete: true, at: now).sends.map(\.event.sequence) == [1])
+    }
+
     @Test func `live events go first`() {
         var consumer = Sample.consumer(cursor: 9, tail: 9, concurrency: 1)
         _ = consumer.rowsWereAdded(hastened: [], at: now)
