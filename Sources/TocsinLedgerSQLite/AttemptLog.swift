@@ -11,6 +11,15 @@ struct AttemptLog {
     /// The prefix `evt_` and eight of the ten characters that tell an id's milliseconds.
     static let spanLength = EventNoun.prefix.utf8.count + 8
 
+    /// Attempts that are looked at in the time in which one is removed.
+    private static let looksPerRemoval = 20
+
+    /// Who was sent to in a second, and with what success: lists ask only for what succeeded at once.
+    private struct Receiver: Hashable {
+        let endpoint: EndpointID
+        let isPlain: Bool
+    }
+
     private let database: Database
 
     init(_ database: Database) { self.database = database }
@@ -59,65 +68,97 @@ struct AttemptLog {
     }
 
     private func noteSpans(_ attempts: [DeliveryAttempt]) throws {
-        let note = try PreparedStatement(
+        let insertion = try PreparedStatement(
             database,
-            "INSERT OR IGNORE INTO attempt_span (endpoint_id, span) VALUES (?, ?)"
+            "INSERT OR IGNORE INTO attempt_span (endpoint_id, is_plain, span) VALUES (?, ?, ?)"
         )
         // Most of what is written together is of one second.
-        var noted: [EndpointID: String] = [:]
+        var noted: [Receiver: String] = [:]
         for attempt in attempts {
             let span = Self.span(of: attempt.eventID)
-            guard noted.updateValue(span, forKey: attempt.endpointID) != span else { continue }
-            try note.run(attempt.endpointID, span)
+            let receiver = Receiver(endpoint: attempt.endpointID, isPlain: attempt.isPlain)
+            guard noted.updateValue(span, forKey: receiver) != span else { continue }
+            try insertion.run(receiver.endpoint, receiver.isPlain, span)
         }
     }
 
-    /// Forgets so many attempts at an endpoint, those at the oldest events first; returns how many there were.
+    // MARK: Forgetting
+
+    /// Forgets attempts at an endpoint until so many are gone, or as many have been looked at as takes as long.
+    ///
+    /// Returns what that was of the limit; less than the limit where none is left.
     func delete(of endpoint: EndpointID, limit: Int) throws -> Int {
-        let oldest = try PreparedStatement(
+        let note = try PreparedStatement(
             database,
-            "SELECT span FROM attempt_span WHERE endpoint_id = ? ORDER BY span LIMIT 1"
+            "SELECT is_plain, span FROM attempt_span WHERE endpoint_id = ? LIMIT 1"
         )
-        let deletion = try PreparedStatement(
+        // All that is of this second: an endpoint may have one of thousands.
+        let rows = try PreparedStatement(
             database,
             """
-            DELETE FROM delivery_attempt WHERE id IN (SELECT id FROM delivery_attempt
-                WHERE event_id >= ? AND event_id <= ? AND endpoint_id = ? LIMIT ?)
+            SELECT id, endpoint_id = ? AND is_plain = ? FROM delivery_attempt WHERE event_id >= ? AND event_id <= ?
             """
         )
-        let note = try PreparedStatement(database, "DELETE FROM attempt_span WHERE endpoint_id = ? AND span = ?")
-        var count = 0
-        while count < limit, let span = try oldest.first(endpoint, read: { $0.text(0) }) {
-            count += try deletion.run(span, Self.end(of: span), endpoint, limit - count)
+        let deletion = try PreparedStatement(database, "DELETE FROM delivery_attempt WHERE id = ?")
+        var (removed, looked) = (0, 0)
+        while removed < limit, looked < limit * Self.looksPerRemoval {
+            guard let (isPlain, span) = try note.first(endpoint, read: { ($0.bool(0), $0.text(1)) }) else {
+                return min(limit - 1, max(removed, looked / Self.looksPerRemoval))
+            }
+            var found: [Int64] = []
+            let room = limit - removed
+            try rows.forEach(endpoint, isPlain, span, Self.end(of: span)) { row in
+                looked += 1
+                if row.bool(1) { found.append(row.integer(0)) }
+                return found.count < room
+            }
+            for id in found { try deletion.run(id) }
+            removed += found.count
             // Where there was room left there is nothing left of it.
-            if count < limit { try note.run(endpoint, span) }
+            if found.count < room { try forget([Receiver(endpoint: endpoint, isPlain: isPlain)], in: span) }
         }
-        return count
+        return limit
     }
 
     /// Forgets rows, whosever they are.
     func delete(rows: [Int64]) throws {
-        let row = try PreparedStatement(database, "SELECT endpoint_id, event_id FROM delivery_attempt WHERE id = ?")
+        let row = try PreparedStatement(
+            database,
+            "SELECT endpoint_id, is_plain, event_id FROM delivery_attempt WHERE id = ?"
+        )
         let deletion = try PreparedStatement(database, "DELETE FROM delivery_attempt WHERE id = ?")
-        var spans: [EndpointID: Set<String>] = [:]
+        var touched: [String: Set<Receiver>] = [:]
         for id in rows {
             try row.forEach(id) { row in
-                spans[row.id(0), default: []].insert(Self.span(of: row.id(1)))
+                let receiver = Receiver(endpoint: row.id(0), isPlain: row.bool(1))
+                touched[Self.span(of: row.id(2)), default: []].insert(receiver)
                 return false
             }
             try deletion.run(id)
         }
-        // Something of the same second may have been sent, or sent anew, later.
-        let note = try PreparedStatement(
+        for (span, receivers) in touched { try forget(try gone(receivers, from: span), in: span) }
+    }
+
+    /// Those of which nothing is left in a second: something of it may have been sent, or sent anew, later.
+    private func gone(_ receivers: Set<Receiver>, from span: String) throws -> Set<Receiver> {
+        let rows = try PreparedStatement(
             database,
-            """
-            DELETE FROM attempt_span WHERE endpoint_id = ?1 AND span = ?2 AND NOT EXISTS (SELECT 1 FROM delivery_attempt
-                WHERE event_id >= ?2 AND event_id <= ?3 AND endpoint_id = ?1)
-            """
+            "SELECT endpoint_id, is_plain FROM delivery_attempt WHERE event_id >= ? AND event_id <= ?"
         )
-        for (endpoint, spans) in spans {
-            for span in spans { try note.run(endpoint, span, Self.end(of: span)) }
+        var gone = receivers
+        try rows.forEach(span, Self.end(of: span)) { row in
+            gone.remove(Receiver(endpoint: row.id(0), isPlain: row.bool(1)))
+            return !gone.isEmpty
         }
+        return gone
+    }
+
+    private func forget(_ receivers: Set<Receiver>, in span: String) throws {
+        let deletion = try PreparedStatement(
+            database,
+            "DELETE FROM attempt_span WHERE endpoint_id = ? AND is_plain = ? AND span = ?"
+        )
+        for receiver in receivers { try deletion.run(receiver.endpoint, receiver.isPlain, span) }
     }
 
     // MARK: Reading
@@ -144,13 +185,18 @@ struct AttemptLog {
 
     /// Walks through what succeeded at once, event after event from the newest one, until `body` returns false.
     ///
-    /// It begins with the event `newest`, or, without one, at the end of the log.
-    func eachPlain(of endpoints: Set<EndpointID>, from newest: EventID?, _ body: ([Plain]) throws -> Bool) throws {
+    /// It begins with the event `newest`, or, without one, at the end of the log, and ends with `oldest`.
+    func eachPlain(
+        of endpoints: Set<EndpointID>,
+        from newest: EventID?,
+        through oldest: EventID? = nil,
+        _ body: ([Plain]) throws -> Bool
+    ) throws {
         var spans = try SpanWalk(of: endpoints, from: newest.map(Self.span), database)
         while let span = try spans.next() {
-            let end = Self.end(of: span)
-            let last = newest.map { min($0.text, end) } ?? end
-            guard try eachPlain(of: endpoints, in: span...last, body) else { return }
+            let last = newest.map { min($0.text, Self.end(of: span)) } ?? Self.end(of: span)
+            let first = oldest.map { max($0.text, span) } ?? span
+            guard first <= last, try eachPlain(of: endpoints, in: first...last, body) else { return }
         }
     }
 
@@ -224,7 +270,9 @@ private struct SpanWalk {
     init(of endpoints: Set<EndpointID>, from newest: String?, _ database: Database) throws {
         query = try PreparedStatement(
             database,
-            "SELECT span FROM attempt_span WHERE endpoint_id = ? AND span < ? ORDER BY span DESC LIMIT 1"
+            """
+            SELECT span FROM attempt_span WHERE endpoint_id = ? AND is_plain = 1 AND span < ? ORDER BY span DESC LIMIT 1
+            """
         )
         for endpoint in endpoints { try seek(endpoint, before: AttemptLog.end(of: newest ?? "")) }
     }

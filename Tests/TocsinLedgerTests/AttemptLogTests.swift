@@ -90,6 +90,59 @@ import TocsinTestSupport
         try await ledger.close()
     }
 
+    @Test func `what is forgotten of a quiet endpoint among others takes no long step`() async throws {
+        let ledger = try SQLiteLedger.open(.memory)
+        let world = try await LedgerWorld.make(in: ledger)
+        let (quiet, busy) = (try await world.addEndpoint().id, try await world.addEndpoint().id)
+        for second in 0..<5 {
+            let instant = Self.start + .milliseconds(1_024 * second)
+            let events = try await deliver(99, every: .zero, to: [busy], of: world, at: instant)
+            let one = attempts(Array(events.suffix(1)), to: [quiet], at: instant)
+            try await ledger.record(DeliveryBatch(attempts: one))
+        }
+        // A step looks at 7 × 20 attempts, and ends with the second in which it is: at 200 of them.
+        var counts: [Int] = []
+        repeat {
+            counts.append(try await ledger.writer.write { try AttemptLog($0).delete(of: quiet, limit: 7) })
+        } while counts.last == 7
+        #expect(counts == [7, 7, 5])
+        #expect(try await listed(world, to: quiet) == [])
+        let notes = "SELECT count(*) FROM attempt_span WHERE endpoint_id = '\(quiet)'"
+        #expect(try await number(notes, ledger) == 0)
+        #expect(try await number("SELECT count(*) FROM delivery_attempt", ledger) == 5 * 99)
+        try await ledger.close()
+    }
+
+    @Test func `what succeeded at once is asked for no further back than a page of others reaches`() async throws {
+        let ledger = try SQLiteLedger.open(.memory)
+        let world = try await LedgerWorld.make(in: ledger)
+        let endpoint = try await world.addEndpoint().id
+        let events = try await deliver(40, every: .milliseconds(300), to: [endpoint], of: world)
+        let ids = events.map(\.id)
+        let known = try await ledger.writer.read { database in
+            var known: [EventID] = []
+            try AttemptLog(database).eachPlain(of: [endpoint], from: ids[33], through: ids[8]) { plain in
+                known += plain.map(\.eventID)
+                return true
+            }
+            return known
+        }
+        #expect(known == Array(ids[8...33].reversed()))
+
+        let due = Self.start + .seconds(999)
+        let exceptions = events[20...].map { LedgerConformance.exception($0, to: endpoint, .retrying, due: due) }
+        try await ledger.record(DeliveryBatch(exceptions: exceptions))
+        for limit in [1, 19, 20, 21, 40] {
+            let page = try await ledger.read {
+                try $0.deliveries(within: .platform, filter: .init(endpointID: endpoint), page: .init(limit: limit))
+                    .items
+            }
+            #expect(page.map(\.eventID) == Array(ids.reversed().prefix(limit)))
+            #expect(page.filter { $0.state == .retrying }.count == min(limit, 20))
+        }
+        try await ledger.close()
+    }
+
     @Test func `a ledger of before seconds were noted keeps its deliveries`() async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/ledger.sqlite"

@@ -43,9 +43,10 @@ enum Migration0018 {
         CREATE INDEX delivery_attempt_event ON delivery_attempt (event_id, endpoint_id, is_plain);
         CREATE TABLE attempt_span (
             endpoint_id TEXT NOT NULL,
+            is_plain INTEGER NOT NULL,
             -- What the ids of all events of about one second begin with.
             span TEXT NOT NULL,
-            PRIMARY KEY (endpoint_id, span)
+            PRIMARY KEY (endpoint_id, is_plain, span)
         ) STRICT, WITHOUT ROWID
         """
 
@@ -59,7 +60,7 @@ enum Migration0018 {
             try database.run(
                 """
                 INSERT OR IGNORE INTO attempt_span
-                    SELECT DISTINCT endpoint_id, substr(event_id, 1, ?) FROM old_delivery_attempt WHERE id < ?
+                    SELECT DISTINCT endpoint_id, is_plain, substr(event_id, 1, ?) FROM old_delivery_attempt WHERE id < ?
                 """,
                 [AttemptLog.spanLength, end]
             )

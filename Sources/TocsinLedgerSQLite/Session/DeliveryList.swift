@@ -25,14 +25,22 @@ struct DeliveryList {
     }
 
     func newest(of endpoints: [EndpointID]) throws -> [DeliverySummary] {
-        var found = try exceptional(of: endpoints)
-        if filter.state == nil || filter.state == .delivered { found += try plain(of: Set(endpoints)) }
-        return Array(found.sorted { $0.id > $1.id }.prefix(limit))
+        var found = newest(try exceptional(of: endpoints))
+        if filter.state == nil || filter.state == .delivered {
+            // What is older than a whole page of others has no part in it.
+            let oldest = found.count < limit ? nil : found.last?.eventID
+            found = newest(found + (try plain(of: Set(endpoints), through: oldest)))
+        }
+        return found
+    }
+
+    private func newest(_ deliveries: [DeliverySummary]) -> [DeliverySummary] {
+        Array(deliveries.sorted { $0.id > $1.id }.prefix(limit))
     }
 
     // MARK: What succeeded at once
 
-    private func plain(of endpoints: Set<EndpointID>) throws -> [DeliverySummary] {
+    private func plain(of endpoints: Set<EndpointID>, through oldest: EventID?) throws -> [DeliverySummary] {
         let log = AttemptLog(database)
         let exception = try PreparedStatement(
             database,
@@ -56,7 +64,7 @@ struct DeliveryList {
         if let event = filter.eventID {
             _ = try take(try log.plain(of: endpoints, at: event))
         } else {
-            try log.eachPlain(of: endpoints, from: after?.event, take)
+            try log.eachPlain(of: endpoints, from: after?.event, through: oldest, take)
         }
         return found
     }
