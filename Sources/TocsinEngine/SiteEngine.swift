@@ -18,10 +18,14 @@ package protocol EventSink: Sendable {
 package final class SiteEngine: Service {
     /// More waiting commands than any closing time brings; beyond it callers are told to come back (503).
     package static let inboxCapacity = 200_000
-    /// Sites decided in one commit: enough to share a durable write, few enough to bound the wait behind it.
+    /// Sites decided together at most: enough to share a durable write, few enough to bound the wait behind it.
     package static let sitesPerCommit = 1_024
-    /// One that is written, one that waits for it, and one that is decided meanwhile.
-    package static let commitsUnderWay = 3
+    /// As many at least, if there are so many: each time has its own price.
+    package static let sitesPerCommitAtLeast = 64
+    /// One that is written, and others that are encoded or wait for it, which the ledger writes together.
+    package static let commitsUnderWay = 5
+    /// Sites in these: one commit of the largest size that is written, one that waits, and one that is decided meanwhile.
+    package static let sitesUnderWay = 3 * sitesPerCommit
     /// A commit that loses this often to other writers has met something else than bad luck.
     package static let attemptsMaximum = 20
     /// Changed sites that are looked at after one change; a dealer's holidays change all of its sites, and those beyond
@@ -41,7 +45,7 @@ package final class SiteEngine: Service {
     private let devices: DeviceRegistry?
     private let relays: (any RelayCommandSink)?
     private let inbox = Inbox<SiteCommand>(capacity: SiteEngine.inboxCapacity)
-    /// Rung when a commit is done, and for a command that must not wait for that.
+    /// Rung when a commit is done, and for what must not wait for that: an alarm, and enough commands for another commit.
     private let bell = WakeSignal()
     private let logger: Logger
     /// Bounds what refusals of one caller add to the audit log, whoever refuses.
@@ -168,7 +172,8 @@ package final class SiteEngine: Service {
     private func put(_ command: SiteCommand) {
         if !inbox.put(command) { command.fail(with: LedgerError(.unavailable, "the server is stopping or overloaded")) }
         if let arrival = command.arrival { arrivals.reached(arrival) }
-        if command.mayTellAlarm { bell.signal() }
+        // Reports wait for one another while commits are under way, but no longer than until there are enough of them.
+        if command.mayTellAlarm || inbox.count >= Self.sitesPerCommitAtLeast { bell.signal() }
     }
 
     /// Runs until graceful shutdown or cancellation; what was taken in by then is finished first.
@@ -313,9 +318,13 @@ package final class SiteEngine: Service {
 
     /// Decides each site's work and sets the commits off, as many sites to one as may share it.
     private func process(_ works: [SiteWork], _ flow: inout Flow) async {
-        for start in stride(from: 0, to: works.count, by: Self.sitesPerCommit) {
-            while flow.commits.count >= Self.commitsUnderWay { await finishFirst(&flow) }
-            let end = min(start + Self.sitesPerCommit, works.count)
+        // Few at a time while few wait, so that something is decided, encoded and written at any time.
+        let size = min(Self.sitesPerCommit, max(Self.sitesPerCommitAtLeast, works.count / 4))
+        for start in stride(from: 0, to: works.count, by: size) {
+            let end = min(start + size, works.count)
+            while flow.commits.count >= Self.commitsUnderWay || flow.sites.count + end - start > Self.sitesUnderWay {
+                await finishFirst(&flow)
+            }
             await begin(Array(works[start..<end]), attempt: 1, &flow)
         }
     }

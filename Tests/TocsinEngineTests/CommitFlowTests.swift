@@ -54,6 +54,25 @@ import TocsinTestSupport
             #expect(try await stage.ledger.read { try $0.verify() } == [])
         }
     }
+
+    @Test func `enough commands for another commit are decided while others are under way`() async throws {
+        let ledger = HeldLedger(try SQLiteLedger.open(.memory))
+        try await withStage(ledger: ledger) { stage in
+            let sites = try await stage.addSites(SiteEngine.sitesPerCommitAtLeast)
+            ledger.hold()
+            async let first = stage.report(.armedAway, timestamp: stage.start)
+            await ledger.waitForQueued(1)
+            async let others = withThrowingTaskGroup(of: ReportReply.self) { group in
+                for site in sites { group.addTask { try accepted(try await stage.report(.armedAway, site: site)) } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            await ledger.waitForQueued(2)
+            #expect(stage.collector.events.isEmpty)
+            ledger.letGo()
+            _ = try await first
+            #expect(Set(try await others.map(\.siteID)) == Set(sites))
+        }
+    }
 }
 
 /// A ledger whose commits nobody hears of until they are let go.

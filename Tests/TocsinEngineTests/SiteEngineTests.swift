@@ -54,19 +54,7 @@ import TocsinTestSupport
     @Test func `more sites at once than share a commit are all decided, and told in the log's order`() async throws {
         try await withStage { stage in
             let count = SiteEngine.sitesPerCommit * 2 + 1
-            let sites = (0..<count).map { _ in stage.world.random.id(SiteNoun.self, at: stage.start) }
-            let model = stage.world.site
-            try await stage.ledger.write { transaction in
-                for (index, id) in sites.enumerated() {
-                    var site = model
-                    (site.id, site.name, site.externalID) = (id, "Shop \(index)", "shop-\(index)")
-                    let partition = PartitionID(stored: "p_\(index)")
-                    try transaction.insert(
-                        site,
-                        partitions: [Partition(id: partition, siteID: id, number: 1, name: "Shop")]
-                    )
-                }
-            }
+            let sites = try await stage.addSites(count)
             let replies = try await withThrowingTaskGroup(of: ReportReply.self) { group in
                 for site in sites { group.addTask { try accepted(try await stage.report(.armedAway, site: site)) } }
                 return try await group.reduce(into: []) { $0.append($1) }
@@ -278,7 +266,7 @@ import TocsinTestSupport
     }
 }
 
-private func accepted(_ result: ReportResult) throws -> ReportReply {
+func accepted(_ result: ReportResult) throws -> ReportReply {
     guard case .accepted(let reply) = result else { throw UnexpectedResult(result: "\(result)") }
     return reply
 }

@@ -68,6 +68,23 @@ struct Stage: Sendable {
         }
     }
 
+    /// Adds so many sites of the partner's with one partition each.
+    func addSites(_ count: Int) async throws -> [SiteID] {
+        let sites = (0..<count).map { _ in world.random.id(SiteNoun.self, at: start) }
+        try await ledger.write { [model = world.site] transaction in
+            for (index, id) in sites.enumerated() {
+                var site = model
+                (site.id, site.name, site.externalID) = (id, "Shop \(index)", "shop-\(index)")
+                let partition = PartitionID(stored: "p_\(index)")
+                try transaction.insert(
+                    site,
+                    partitions: [Partition(id: partition, siteID: id, number: 1, name: "Shop")]
+                )
+            }
+        }
+        return sites
+    }
+
     struct Missing: Error {
         var what: String
     }
