@@ -42,7 +42,7 @@ struct LogVerification {
             }
         )
         try database.each(
-            "SELECT id, place, events, packed, created_at, previous FROM event_batch ORDER BY id",
+            "SELECT id, place, events, packed, created_at, previous, id_time FROM event_batch ORDER BY id",
             []
         ) { row in
             let number = LogPlace.log(with: row.integer(1)).dealer
@@ -83,11 +83,16 @@ struct LogVerification {
                 findings.append("event \(sequence) of \(dealer) does not tell the row before it")
             }
         }
-        var read: Int64 = 0
+        var (read, astray): (Int64, Int64?) = (0, nil)
+        let time = row.integer(6)
         do {
-            try PackedEvents.read(row.bytes(3), of: dealer, from: sequence, createdAt: row.instant(4)) { _ in
+            try PackedEvents.read(row.bytes(3), of: dealer, from: sequence, createdAt: row.instant(4)) { event in
                 read += 1
+                if astray == nil, event.head.id.time != time { astray = event.sequence }
                 return true
+            }
+            if let astray {
+                findings.append("event \(astray) of \(dealer) is not found by its id: its row tells another time")
             }
             if read != events {
                 findings.append("event \(sequence) of \(dealer) stands with \(read) in a row of \(events)")

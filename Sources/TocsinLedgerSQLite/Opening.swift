@@ -198,7 +198,13 @@ extension SQLiteLedger {
         do {
             return try body()
         } catch {
-            throw ledgerError(error, path: location.description)
+            let failure = ledgerError(error, path: location.description)
+            guard failure.code == .full else { throw failure }
+            // Nothing goes on by itself yet. Each migration is one transaction.
+            throw LedgerError(
+                .full,
+                "no space is left for \(location); free some and start again: what was begun was undone"
+            )
         }
     }
 }

@@ -120,8 +120,7 @@ struct Store: Sendable {
 
     /// What to do about a ledger that cannot be opened.
     private static func explain(_ error: LedgerError, path: String) -> ProgramError {
-        let remedy = error.code == .full ? "; make space on its disk" : ""
-        return .configuration("the ledger cannot be opened: \(error.message)\(remedy)")
+        .configuration("the ledger cannot be opened: \(error.message)")
     }
 
     static func makeDirectory(_ path: String) throws(ProgramError) {

@@ -132,6 +132,7 @@ import TocsinTestSupport
     @Test(arguments: [
         ("UPDATE event_batch SET previous = 1 WHERE id = 50", "does not tell the row before it"),
         ("DELETE FROM event_batch WHERE id = 50", "has a gap before event"),
+        ("UPDATE event_batch SET id_time = id_time + 1 WHERE id = 50", "is not found by its id"),
         ("DELETE FROM event_mark", "has no mark"),
         ("UPDATE event_mark SET event_batch = event_batch + 1", "has no mark"),
         ("INSERT INTO event_mark (place, event_batch) VALUES (5, 5)", "where there is no event"),

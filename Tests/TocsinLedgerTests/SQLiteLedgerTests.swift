@@ -1,11 +1,13 @@
 import Dispatch
 import Foundation
+import GRDB
 import Synchronization
 import Testing
 import TocsinCore
 import TocsinLedger
-import TocsinLedgerSQLite
 import TocsinTestSupport
+
+@testable import TocsinLedgerSQLite
 
 @Suite struct SQLiteLedgerTests {
     @Test func `a reopened ledger still has everything`() async throws {
@@ -148,6 +150,26 @@ import TocsinTestSupport
             #expect(try await copy.load([world.site.id])[world.site.id]?.version == 2)
             #expect(try await copy.read { try $0.verify() } == [])
             try await copy.close()
+        }
+    }
+
+    @Test func `a backup that might fill its disk is refused before anything is written`() async throws {
+        try await withTemporaryDirectory { directory in
+            let location = SQLiteLedger.Location.file(directory + "/ledger.sqlite")
+            let ledger = try SQLiteLedger.open(location)
+            let size = try await ledger.writer.read {
+                try $0.number("PRAGMA page_count") * $0.number("PRAGMA page_size")
+            }
+            func backup(free: Int64?) async throws(LedgerError) {
+                let backup = Backup(of: ledger.writer, at: location) { $0 == directory ? free : nil }
+                try await backup.run(to: directory + "/backup.sqlite")
+            }
+            let refusal = await #expect(throws: LedgerError.self) { try await backup(free: Backup.bytesLeftFree) }
+            #expect(refusal?.code == .full)
+            let files = try FileManager.default.contentsOfDirectory(atPath: directory)
+            #expect(!files.contains { $0.hasPrefix("backup") })
+            try await backup(free: Backup.bytesLeftFree + size)
+            try await ledger.close()
         }
     }
 
