@@ -16,7 +16,8 @@ package enum DeliveryTenant: Hashable, Sendable {
 /// What is scarce is the attempt in flight, and a slow receiver holds one for half a minute. So turns alone are not enough:
 /// nobody may hold so many that none are left. Each may hold as many as are still free (a dealer), or a part of them (an
 /// endpoint); so a single dealer gets half of all, ten get a tenth each, and however many are greedy, some stay free for
-/// whoever comes. Endpoints whose last attempt was slow have a part of the whole in common, for there may be more of them
+/// whoever comes. What a dealer's silent endpoints hold must not keep its others waiting until they time out: an endpoint
+/// that has none gets one beyond its dealer's bound, for which a dealer may take a quarter of what is free. Endpoints whose last attempt was slow have a part of the whole in common, for there may be more of them
 /// than attempts. Alarms have a reserve, and the same rules among themselves.
 ///
 /// Every step costs the same however many endpoints there are: who may not begin is taken off the ring, and is put back by
@@ -48,7 +49,11 @@ package struct DeliveryShares: Sendable {
     private struct Tenant {
         var inFlight = PerClass(0)
         var ring = PerClass(Queue<Int>())
+        /// Those of the ring that had nothing in flight when they came to it.
+        var idle = PerClass(Queue<Int>())
         var isListed = PerClass(false)
+        /// Attempts that were begun beyond its bound.
+        var extra = PerClass(0)
     }
 
     private struct Member {
@@ -56,6 +61,7 @@ package struct DeliveryShares: Sendable {
         var demand: DeliveryClass?
         var inFlight = PerClass(0)
         var isListed = PerClass(false)
+        var isIdle = PerClass(false)
         var isSlow = false
         var slowInFlight = 0
         /// It is in the queue of those that wait for a slow one to end.
@@ -112,6 +118,10 @@ package struct DeliveryShares: Sendable {
             members[member].isListed[deliveryClass] = true
             tenants[tenant].ring[deliveryClass].append(member)
         }
+        if members[member].inFlight[deliveryClass] == 0, !members[member].isIdle[deliveryClass] {
+            members[member].isIdle[deliveryClass] = true
+            tenants[tenant].idle[deliveryClass].append(member)
+        }
         list(tenant: tenant, deliveryClass)
     }
 
@@ -128,12 +138,19 @@ package struct DeliveryShares: Sendable {
                 let tenant = ring[deliveryClass].popFirst()
             {
                 tenants[tenant].isListed[deliveryClass] = false
-                guard tenants[tenant].inFlight[deliveryClass] < max(1, free(deliveryClass)),
-                    deliveryClass == .alarm || window.takes(tenant: tenant)
-                else { continue }
-                let member = nextMember(of: tenant, deliveryClass)
-                list(tenant: tenant, deliveryClass)
-                if let member { return (member, deliveryClass) }
+                guard deliveryClass == .alarm || window.takes(tenant: tenant) else { continue }
+                let (inFlight, free) = (tenants[tenant].inFlight[deliveryClass], free(deliveryClass))
+                if inFlight < max(1, free) {
+                    let member = nextMember(of: tenant, deliveryClass)
+                    list(tenant: tenant, deliveryClass)
+                    if let member { return (member, deliveryClass) }
+                } else if tenants[tenant].extra[deliveryClass] < free / 4,
+                    let member = nextIdle(of: tenant, deliveryClass)
+                {
+                    tenants[tenant].extra[deliveryClass] += 1
+                    list(tenant: tenant, deliveryClass)
+                    return (member, deliveryClass)
+                }
             }
         }
         return nil
@@ -142,10 +159,7 @@ package struct DeliveryShares: Sendable {
     private mutating func nextMember(of tenant: Int, _ deliveryClass: DeliveryClass) -> Int? {
         while let member = tenants[tenant].ring[deliveryClass].popFirst() {
             members[member].isListed[deliveryClass] = false
-            guard members[member].demand == deliveryClass,
-                members[member].inFlight[deliveryClass] < max(1, free(deliveryClass) / limits.endpointPart),
-                deliveryClass == .alarm || window.takes(member)
-            else { continue }
+            guard mayBegin(member, deliveryClass) else { continue }
             if deliveryClass == .ordinary, members[member].isSlow, slowInFlight >= limits.slow {
                 members[member].waitsForSlow = true
                 slowWaiting.append(member)
@@ -155,6 +169,25 @@ package struct DeliveryShares: Sendable {
             return member
         }
         return nil
+    }
+
+    /// One that has nothing in flight; it stays on the ring, where it has no demand any more.
+    private mutating func nextIdle(of tenant: Int, _ deliveryClass: DeliveryClass) -> Int? {
+        while let member = tenants[tenant].idle[deliveryClass].popFirst() {
+            members[member].isIdle[deliveryClass] = false
+            guard members[member].inFlight[deliveryClass] == 0, mayBegin(member, deliveryClass),
+                deliveryClass == .alarm || !members[member].isSlow
+            else { continue }
+            members[member].demand = nil
+            return member
+        }
+        return nil
+    }
+
+    private mutating func mayBegin(_ member: Int, _ deliveryClass: DeliveryClass) -> Bool {
+        members[member].demand == deliveryClass
+            && members[member].inFlight[deliveryClass] < max(1, free(deliveryClass) / limits.endpointPart)
+            && (deliveryClass == .alarm || window.takes(member))
     }
 
     // MARK: The window of ordinary attempts
@@ -199,7 +232,10 @@ package struct DeliveryShares: Sendable {
     /// An attempt has ended; `isSlow` tells whether it took longer than ``slowAfter``.
     package mutating func ended(_ member: Int, _ deliveryClass: DeliveryClass, isSlow: Bool) {
         inFlight -= 1
-        tenants[members[member].tenant].inFlight[deliveryClass] -= 1
+        let tenant = members[member].tenant
+        tenants[tenant].inFlight[deliveryClass] -= 1
+        // Whichever it was: there is one less.
+        tenants[tenant].extra[deliveryClass] = max(0, tenants[tenant].extra[deliveryClass] - 1)
         members[member].inFlight[deliveryClass] -= 1
         countSlow(member, isSlow)
         relist(member)

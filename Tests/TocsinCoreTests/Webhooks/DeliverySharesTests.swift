@@ -27,8 +27,43 @@ struct `Shares of attempts in flight` {
     @Test func `a greedy dealer leaves as many as it holds`() {
         var shares = shares(dealers: 2, endpoints: 50)
         let greedy = fill(&shares, 0..<50)
-        #expect(greedy == 28)
+        // Half, and a quarter of what is free then for endpoints without any.
+        #expect(greedy == 33)
         #expect(fill(&shares, 50..<100) >= 14)
+    }
+
+    @Test func `an endpoint without an attempt gets one, whatever its dealer's others hold`() {
+        var shares = shares(dealers: 2, endpoints: 20)
+        // All but the last are silent, and hold all that their dealer may.
+        #expect(fill(&shares, 0..<19) == 28)
+        #expect(fill(&shares, 19..<20) == 1)
+        for _ in 0..<100 {
+            shares.ended(19, .ordinary, isSlow: false)
+            shares.offer(19, .ordinary)
+            #expect(shares.next()?.member == 19)
+            shares.began(19, .ordinary)
+        }
+        #expect(fill(&shares, 20..<40) >= 13)
+    }
+
+    @Test func `others that come later change nothing for an endpoint without an attempt`() {
+        var shares = shares(dealers: 3, endpoints: 20)
+        #expect(fill(&shares, 0..<19) == 28)
+        // Less is free now than the first dealer holds.
+        _ = fill(&shares, 20..<40)
+        #expect(fill(&shares, 19..<20) == 1)
+    }
+
+    @Test func `an endpoint that was passed over gets what becomes free`() {
+        var shares = shares(dealers: 1, endpoints: 40)
+        let held = fill(&shares, 0..<40)
+        for member in 0..<40 where shares.inFlight(of: member) > 0 { shares.ended(member, .ordinary, isSlow: false) }
+        var began: Set<Int> = []
+        while let turn = shares.next() {
+            began.insert(turn.member)
+            shares.began(turn.member, turn.deliveryClass)
+        }
+        #expect(held == 33 && began.count >= 33)
     }
 
     @Test func `an endpoint that wants all leaves most to the others of its dealer`() {
