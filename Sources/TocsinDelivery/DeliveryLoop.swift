@@ -267,8 +267,9 @@ struct DeliveryLoop {
             outside.metrics.settled(event, state, at: now)
             outside.observer?.settled(event, to: slot.endpoint.id, as: state, attempts: attempts, at: now)
         case .breaker(let breaker):
+            let wasClosed = outside.health.breaker(of: slot.endpoint.id).isClosed
             outside.metrics.breakersOpen(outside.health.note(breaker, of: slot.endpoint.id))
-            guard !breaker.isClosed else { return }
+            guard wasClosed, !breaker.isClosed else { return }
             outside.logger.info("an endpoint does not answer", metadata: ["endpoint.id": "\(slot.endpoint.id)"])
         }
     }

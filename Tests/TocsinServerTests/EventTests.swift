@@ -103,6 +103,7 @@ import TocsinLedger
             #expect(try await world.send(.get, "/v1/events?limit=201", as: admin).field == "limit")
             #expect(try await world.send(.get, "/v1/events?after=-1", as: admin).field == "after")
             #expect(try await world.send(.get, "/v1/events?cursor=c7a7a", as: admin).code == "invalid_cursor")
+            #expect(try await world.send(.get, "/v1/events?cursor=c2d35", as: admin).code == "invalid_cursor")
         }
     }
 

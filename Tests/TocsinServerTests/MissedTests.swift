@@ -87,6 +87,10 @@ import TocsinLedger
             #expect(entries.map { $0["details"]?["missed"] } == [4, 0])
             #expect(entries[0]["explanation"]?.string?.contains("4 entries of the log are missed") == true)
             #expect(entries[1]["explanation"]?.string?.contains("missed") == false)
+
+            // Once, though nothing has come since that would move its place.
+            _ = try await place.act(world, id, "disable")
+            #expect(try await place.act(world, id, "enable", ["mode": "resume"])["missed"] == 0)
         }
     }
 
@@ -105,7 +109,7 @@ import TocsinLedger
                 _ = try await place.act(world, id, "disable")
             }
             let skipped = try await place.act(world, id, "enable", ["mode": "skip"])
-            #expect(skipped.status == 200 && skipped["missed"] == nil)
+            #expect(skipped.status == 200 && skipped["missed"] == 0, "\(skipped.text)")
         }
     }
 

@@ -340,11 +340,13 @@ package struct EndpointConsumer: Sendable {
         return actions
     }
 
-    /// Lets the breaker note something, and tells when that opened or closed it.
+    /// Lets the breaker note something, and tells when that opened or closed it, or began another pause.
     mutating func note(_ change: (inout CircuitBreaker) -> Void) {
         let before = breaker
         change(&breaker)
-        if before.isClosed != breaker.isClosed || before.isRecovering != breaker.isRecovering {
+        if before.isClosed != breaker.isClosed || before.isRecovering != breaker.isRecovering
+            || before.pausesUntil != breaker.pausesUntil
+        {
             actions.append(.breaker(breaker))
         }
     }

@@ -107,7 +107,7 @@ enum EndpointActions {
                 "The enabled endpoint.",
                 Schema.object(
                     EndpointOperations.members + [
-                        .optional("skipped", SkippedBacklog.schema), .optional("missed", missedSchema),
+                        .optional("skipped", SkippedBacklog.schema), .required("missed", missedSchema),
                     ]
                 ).named("EnabledEndpoint")
             )
@@ -137,22 +137,20 @@ enum EndpointActions {
                     skipped = try SkippedBacklog(of: endpoint, transaction)
                     skipped?.retries = try transaction.withdrawDeliveries(of: id, at: now)
                 }
-                let missed =
-                    try mode == "skip"
-                    ? nil : missed(by: id, since: mode == "replay" ? since : nil, at: now, transaction)
+                let missed = try missed(by: id, since: mode == "replay" ? since : nil, at: now, transaction)
                 try moveCursors(of: id, mode: mode, since: since, transaction)
                 var object = EndpointOperations.object(endpoint)
                 object["skipped"] = skipped?.json
-                object["missed"] = missed.map(JSON.integer)
-                let clause = skipped?.clause ?? missed.flatMap(missedClause)
+                object["missed"] = .integer(missed)
+                let clauses = [skipped?.clause, missedClause(missed)].compactMap { $0 }
                 var change = EndpointOperations.change(
                     .ok(.object(object)),
                     "endpoint.enable",
                     endpoint,
-                    "The endpoint was enabled (\(mode)\(clause.map { ": \($0)" } ?? ""))."
+                    "The endpoint was enabled (\(([mode] + clauses).joined(separator: ": ")))."
                 )
                 change.details["skipped"] = skipped?.json
-                change.details["missed"] = missed.map(JSON.integer)
+                change.details["missed"] = .integer(missed)
                 return change
             }
             await call.services.deliveries.endpointChanged(id)
@@ -222,8 +220,8 @@ enum EndpointActions {
 
     private static let missedSchema = Schema.count.described(
         """
-        With `resume` and `replay`: entries of the dealer's log, subscribed to or not, that the retention has taken before \
-        the endpoint came to them. With `replay` at most so many: when they were committed nobody knows any more.
+        Entries of the dealer's log, subscribed to or not, that the retention has taken before the endpoint came to them. \
+        With `replay` at most so many: when they were committed nobody knows any more.
         """
     )
 
@@ -253,11 +251,16 @@ enum EndpointActions {
         since: Instant?,
         _ transaction: any LedgerTransaction
     ) throws {
-        if mode == "resume" { return }
         for cursor in try transaction.cursors(of: endpoint) {
             let target =
-                try since.map { try transaction.lastSequence(of: cursor.dealerID, before: $0) }
-                ?? transaction.lastSequence(of: cursor.dealerID)
+                switch mode {
+                // Past what is gone, which is told once.
+                case "resume": max(cursor.sequence, try transaction.firstSequence(of: cursor.dealerID) - 1)
+                default:
+                    try since.map { try transaction.lastSequence(of: cursor.dealerID, before: $0) }
+                        ?? transaction.lastSequence(of: cursor.dealerID)
+                }
+            if mode == "resume", target == cursor.sequence { continue }
             let place = EventPosition(dealerID: cursor.dealerID, sequence: target)
             try transaction.setCursor(EndpointCursor(endpointID: endpoint, position: place))
             // What has a row is passed over where the log is read again, so that it would not be sent.

@@ -150,7 +150,7 @@ enum EventOperations {
         _ reader: any LedgerReader
     ) throws -> Int64? {
         if let cursor = page.after {
-            guard let sequence = Int64(cursor) else {
+            guard let sequence = Int64(cursor), sequence >= 0 else {
                 throw APIError(.invalidCursor, "The cursor is not one of this list.", field: "cursor")
             }
             return sequence

@@ -100,7 +100,8 @@ struct `Circuit breaker` {
             let probe = consumer.wake(at: instant).sends
             #expect(probe.count == 1)
             #expect(consumer.breaker.state(at: instant) == .halfOpen)
-            _ = consumer.finished(probe[0].flight, .down, at: instant, jitter: 0.5)
+            let ended = consumer.finished(probe[0].flight, .down, at: instant, jitter: 0.5)
+            #expect(ended.breakers.last?.pausesUntil == consumer.breaker.pausesUntil, "each pause is told")
         }
         #expect(pauses == [5, 10, 20, 40, 80, 160, 300, 300])
     }

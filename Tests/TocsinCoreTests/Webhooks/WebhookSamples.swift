@@ -69,6 +69,7 @@ extension [EndpointConsumer.Action] {
     }
     var reads: [EndpointConsumer.LogRead] { compactMap { if case .readLog(let read) = $0 { read } else { nil } } }
     var loads: [Int] { compactMap { if case .loadRows(let limit) = $0 { limit } else { nil } } }
+    var breakers: [CircuitBreaker] { compactMap { if case .breaker(let breaker) = $0 { breaker } else { nil } } }
     var standings: [Instant?] { compactMap { if case .stand(let since) = $0 { .some(since) } else { nil } } }
 }
 
