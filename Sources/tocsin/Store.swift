@@ -90,7 +90,7 @@ struct Store: Sendable {
                 return try SQLiteLedger.open(.file(path), role: .guest)
             }
         } catch {
-            throw explain(error, path: path)
+            throw explain(error)
         }
     }
 
@@ -114,12 +114,12 @@ struct Store: Sendable {
             let isNeeded = try SQLiteLedger.needsMigration(path: settings.ledgerPath)
             return (SQLiteLedger.currentSchemaVersion, isNeeded)
         } catch {
-            throw explain(error, path: settings.ledgerPath)
+            throw explain(error)
         }
     }
 
     /// What to do about a ledger that cannot be opened.
-    private static func explain(_ error: LedgerError, path: String) -> ProgramError {
+    private static func explain(_ error: LedgerError) -> ProgramError {
         .configuration("the ledger cannot be opened: \(error.message)")
     }
 

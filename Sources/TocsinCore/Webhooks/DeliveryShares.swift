@@ -17,8 +17,9 @@ package enum DeliveryTenant: Hashable, Sendable {
 /// nobody may hold so many that none are left. Each may hold as many as are still free (a dealer), or a part of them (an
 /// endpoint); so a single dealer gets half of all, ten get a tenth each, and however many are greedy, some stay free for
 /// whoever comes. What a dealer's silent endpoints hold must not keep its others waiting until they time out: an endpoint
-/// that has none gets one beyond its dealer's bound, for which a dealer may take a quarter of what is free. Endpoints whose last attempt was slow have a part of the whole in common, for there may be more of them
-/// than attempts. Alarms have a reserve, and the same rules among themselves.
+/// that has none gets one beyond its dealer's bound, for which a dealer may take a quarter of what is free. Endpoints
+/// whose last attempt was slow have a part of the whole in common, for there may be more of them than attempts. Alarms have
+/// a reserve, and the same rules among themselves.
 ///
 /// Every step costs the same however many endpoints there are: who may not begin is taken off the ring, and is put back by
 /// the end of what kept it off.
